@@ -20,10 +20,18 @@ pub enum Type {
     U16,
     /// Unsigned, 32 bits.
     U32,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Real number, 64 bits.
+    F64,
     /// True or false.
     Bool,
     /// Bytes.
     Bytes,
+    /// UTF-8 text, many distinct.
+    Text,
+    /// A list of texts, in order.
+    Texts,
 }
 
 impl Type {
@@ -36,8 +44,12 @@ impl Type {
             Type::U8 => DataType::UInt8,
             Type::U16 => DataType::UInt16,
             Type::U32 => DataType::UInt32,
+            Type::U64 => DataType::UInt64,
+            Type::F64 => DataType::Float64,
             Type::Bool => DataType::Boolean,
             Type::Bytes => DataType::Binary,
+            Type::Text => DataType::Utf8,
+            Type::Texts => DataType::List(Arc::new(Field::new("item", DataType::Utf8, false))),
         }
     }
 
@@ -50,8 +62,12 @@ impl Type {
             Type::U8 => "uint8",
             Type::U16 => "uint16",
             Type::U32 => "uint32",
+            Type::U64 => "uint64",
+            Type::F64 => "float64",
             Type::Bool => "bool",
             Type::Bytes => "bytes",
+            Type::Text => "text",
+            Type::Texts => "list of text",
         }
     }
 }
@@ -71,11 +87,13 @@ pub struct Column {
     pub meaning: &'static str,
 }
 
-const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
+/// A column that every row fills.
+pub const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
     Column { name, kind, nullable: false, unit, meaning }
 }
 
-const fn optional(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
+/// A column that a row may leave empty.
+pub const fn optional(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
     Column { name, kind, nullable: true, unit, meaning }
 }
 
