@@ -1,0 +1,37 @@
+//! The program `noroshi`: what a person types, sees and gets back.
+//!
+//! [`commands`] has one file per command; [`failure`] is how a command says what went wrong; [`terminal`] knows whether
+//! a person is watching and makes foreign text harmless; [`progress`] shows that work goes on.
+//!
+//! Exit codes, for every command: 0 done, 1 failed, 2 wrong usage, 3 input refused.
+
+pub mod commands;
+pub mod failure;
+pub mod progress;
+pub mod terminal;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Observe Internet-wide attacks, tell them apart, and warn those in their path.
+#[derive(Parser)]
+#[command(name = "noroshi", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: commands::Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 input refused.
+
+Example:
+  noroshi analyze capture.pcap.gz";
+
+/// Reads the command line, runs the command, reports a failure on standard error.
+pub fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}

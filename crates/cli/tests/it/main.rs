@@ -1,0 +1,4 @@
+//! Commands as typed: output, failures, exit codes.
+
+mod help;
+mod support;
