@@ -7,16 +7,22 @@
 //! This crate reads no clock, opens no file and knows no stage.
 
 pub mod addr;
+pub mod alert;
 pub mod arrays;
 pub mod columns;
 pub mod finding;
+pub mod incident;
+pub mod infection;
+pub mod member;
 pub mod packet;
+pub mod policy;
 pub mod report;
 pub mod request;
 pub mod rows;
 pub mod session;
 pub mod stream;
 pub mod time;
+pub mod tlp;
 
 pub use addr::{Addr, Prefix};
 pub use time::Nanos;
