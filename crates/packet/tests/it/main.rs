@@ -1,0 +1,4 @@
+//! The reader and decoder against captures whose facts other tools counted.
+
+mod captures;
+mod hostile;
