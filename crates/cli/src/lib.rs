@@ -8,6 +8,7 @@
 pub mod commands;
 pub mod failure;
 pub mod progress;
+pub mod report;
 pub mod terminal;
 
 use clap::Parser;
