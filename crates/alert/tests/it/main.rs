@@ -1,0 +1,4 @@
+//! Tests of the crate's behaviour.
+mod config;
+mod desk;
+mod watch;
