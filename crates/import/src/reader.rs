@@ -26,11 +26,7 @@ pub enum ImportError {
         source: io::Error,
     },
     /// No reader knows it.
-    #[error(
-        "{name}: no reader knows this content (it begins with \"{begins}\"); readable are {}; \
-         give --format if you know better",
-        known()
-    )]
+    #[error("{name}: no reader knows this content (it begins with \"{begins}\"); readable are {}", known())]
     Unknown {
         /// File name.
         name: String,

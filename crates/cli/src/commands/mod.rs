@@ -29,12 +29,14 @@ use crate::failure::Failure;
 use std::process::ExitCode;
 
 mod analyze;
+mod import;
 
 /// One variant per command.
 #[derive(clap::Subcommand)]
 #[allow(clippy::large_enum_variant, missing_docs)] // built once; each command is documented by its arguments
 pub enum Command {
     Analyze(analyze::Args),
+    Import(import::Args),
 }
 
 impl Command {
@@ -42,6 +44,7 @@ impl Command {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Command::Analyze(args) => analyze::run(args),
+            Command::Import(args) => import::run(args),
         }
     }
 }

@@ -84,7 +84,7 @@ fn strangers_are_refused_with_a_reason() {
     };
     assert!(matches!(refused(""), ImportError::Empty { .. }));
     let words = refused("\u{1b}[31mhello").to_string();
-    assert!(words.contains("Cowrie JSON") && words.contains("--format"), "{words}");
+    assert!(words.contains("Cowrie JSON") && words.contains("begins with"), "{words}");
     assert!(!words.contains('\u{1b}'), "escape characters do not reach a terminal");
 }
 
