@@ -251,7 +251,7 @@ impl Builder {
     pub fn build(mut self) -> Table {
         // A country holds many thousand prefixes: their lengths say nothing anyone asks for, and without them
         // neighbours merge, which makes the table several times smaller.
-        if self.facts.iter().all(|fact| fact.asn == 0 && fact.name == NO_NAME) {
+        if self.facts.iter().all(|fact| fact.asn == 0 && fact.country != [0; 2]) {
             self.v4.iter_mut().for_each(|span| span.length = NO_LENGTH);
             self.v6.iter_mut().for_each(|span| span.length = NO_LENGTH);
         }

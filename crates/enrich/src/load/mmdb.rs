@@ -118,28 +118,41 @@ impl Record {
         Some(builder.fact(country, self.asn, name))
     }
 
-    fn take(&mut self, key: &str, value: Value) {
-        match key {
-            "country" | "country_code" | "country_iso_code" | "iso_code" => self.country = value.country(),
-            "registered_country" => self.registered = value.country(),
-            "autonomous_system_number" | "asn" | "as_number" | "AS_number" => self.asn = value.asn(),
-            "autonomous_system_organization"
-            | "as_name"
-            | "as_organization"
-            | "as_org"
-            | "asn_name"
-            | "AS_description" => {
-                self.name = value.text();
-            }
-            // IPinfo: "name" beside "asn"; weaker than the names above.
-            "name" if self.name.is_none() => self.name = value.text(),
-            _ => {}
+    fn take(&mut self, field: Field, value: Value) {
+        match field {
+            Field::Country => self.country = value.country(),
+            Field::Registered => self.registered = value.country(),
+            Field::Asn => self.asn = value.asn(),
+            Field::AsName => self.name = value.text(),
+            Field::Name if self.name.is_none() => self.name = value.text(),
+            Field::Name | Field::Other => {}
         }
     }
 }
 
-fn wanted(key: &str) -> bool {
-    key.contains("country") || key.contains("as") || key.contains("AS") || key == "iso_code" || key == "name"
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Country,
+    /// Where the holder is registered; counts when the place itself is unknown.
+    Registered,
+    Asn,
+    AsName,
+    /// IPinfo: beside "asn"; weaker than the other names.
+    Name,
+    Other,
+}
+
+fn field(key: &str) -> Field {
+    match key {
+        "country" | "country_code" | "country_iso_code" | "iso_code" => Field::Country,
+        "registered_country" => Field::Registered,
+        "autonomous_system_number" | "asn" | "as_number" | "AS_number" => Field::Asn,
+        "autonomous_system_organization" | "as_name" | "as_organization" | "as_org" | "asn_name" | "AS_description" => {
+            Field::AsName
+        }
+        "name" => Field::Name,
+        _ => Field::Other,
+    }
 }
 
 impl<'de> Deserialize<'de> for Record {
@@ -153,9 +166,9 @@ impl<'de> Deserialize<'de> for Record {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
                 let mut record = Record::default();
                 while let Some(key) = map.next_key::<String>()? {
-                    match wanted(&key) {
-                        true => record.take(&key, map.next_value()?),
-                        false => _ = map.next_value::<IgnoredAny>()?,
+                    match field(&key) {
+                        Field::Other => _ = map.next_value::<IgnoredAny>()?,
+                        field => record.take(field, map.next_value()?),
                     }
                 }
                 Ok(record)
