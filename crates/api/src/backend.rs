@@ -1,0 +1,108 @@
+//! What the routes need from the rest of the house. `hub` implements it over journal and lake; [`crate::memory`] over
+//! packets and a report in memory.
+//!
+//! Every method that returns data takes the caller's [`Scope`] and must apply it: the trait is the one place where rows
+//! are let through.
+
+use crate::filter::Expr;
+use crate::live::Live;
+use crate::query::{Answer, Query};
+use crate::scope::Scope;
+use crate::views::{
+    AttackView, CampaignView, Enrolment, Known, NowView, PacketView, Page, Policy, PolicyPreview, ScanView, SensorView,
+};
+use async_trait::async_trait;
+use noroshi_model::Nanos;
+use std::sync::Arc;
+
+/// Why the house behind the API did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// There is no such thing, or the scope hides it: the caller cannot tell which.
+    #[error("there is no {0} that you may see")]
+    NotFound(&'static str),
+    /// The scope does not reach that far.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The request does not fit; the text says what would.
+    #[error("{0}")]
+    Refused(String),
+    /// It exists already.
+    #[error("{0}")]
+    Conflict(String),
+    /// A part failed. The text goes to the log; the caller is told that the part is unavailable.
+    #[error("{part} is unavailable: {cause}")]
+    Unavailable {
+        /// Which part.
+        part: &'static str,
+        /// What happened.
+        cause: String,
+    },
+}
+
+/// Result of a backend method.
+pub type Answered<T> = Result<T, BackendError>;
+
+/// A slice of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Items to skip.
+    pub skip: usize,
+    /// Items to return.
+    pub take: usize,
+}
+
+/// What packets to return.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketQuery {
+    /// Which.
+    pub filter: Option<Expr>,
+    /// Start, inclusive.
+    pub from: Nanos,
+    /// End, exclusive.
+    pub to: Nanos,
+    /// At most so many, newest first.
+    pub take: usize,
+}
+
+/// The house behind the API.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The present.
+    fn now(&self) -> Nanos;
+    /// Whether what is shown is a replayed sample and not the present.
+    fn sample(&self) -> bool;
+    /// The live feed.
+    fn live(&self) -> Arc<Live>;
+
+    /// Figures of the first page.
+    async fn overview(&self, scope: &Scope) -> Answered<NowView>;
+    /// Statistics.
+    async fn explore(&self, scope: &Scope, query: &Query) -> Answered<Answer>;
+    /// Single packets.
+    async fn packets(&self, scope: &Scope, query: &PacketQuery) -> Answered<Page<PacketView>>;
+
+    /// Attacks, newest first.
+    async fn attacks(&self, scope: &Scope, slice: Slice) -> Answered<Page<AttackView>>;
+    /// One attack.
+    async fn attack(&self, scope: &Scope, id: &str) -> Answered<AttackView>;
+    /// Campaigns, largest first; members cut to ten.
+    async fn campaigns(&self, scope: &Scope, slice: Slice) -> Answered<Page<CampaignView>>;
+    /// One campaign with all members.
+    async fn campaign(&self, scope: &Scope, id: &str) -> Answered<CampaignView>;
+    /// Scans, largest first.
+    async fn scans(&self, scope: &Scope, slice: Slice) -> Answered<Page<ScanView>>;
+    /// Everything known about a value.
+    async fn lookup(&self, scope: &Scope, value: &str) -> Answered<Known>;
+
+    /// Sensors by name.
+    async fn sensors(&self, scope: &Scope) -> Answered<Page<SensorView>>;
+    /// One sensor.
+    async fn sensor(&self, scope: &Scope, name: &str) -> Answered<SensorView>;
+    /// Changes what the hub requests of a sensor.
+    async fn set_policy(&self, scope: &Scope, name: &str, policy: Policy) -> Answered<SensorView>;
+    /// What a policy would do to one real record.
+    async fn preview_policy(&self, scope: &Scope, name: &str, policy: &Policy) -> Answered<PolicyPreview>;
+    /// Makes a one-time enrolment token for a new sensor.
+    async fn add_sensor(&self, scope: &Scope, name: &str) -> Answered<Enrolment>;
+}

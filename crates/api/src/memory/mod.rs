@@ -1,0 +1,435 @@
+//! The house in memory: packets, findings and sensors of a capture or a test, bounded.
+//!
+//! It answers everything that [`crate::Backend`] asks, so that every screen can be seen and tested without a hub.
+
+mod explore;
+mod lookup;
+mod row;
+mod sensors;
+
+pub use sensors::{SensorRecord, default_policy};
+
+use crate::backend::{Answered, Backend, BackendError, PacketQuery, Slice};
+use crate::filter::{Field, Kind};
+use crate::live::{Live, Seen};
+use crate::query::{Answer, Group, Measure, Query};
+use crate::scope::{Marking, Scope, Tlp};
+use crate::views::{
+    AttackView, CampaignView, Count, Enrolment, Known, NewThing, NowView, PacketView, Page, Policy, PolicyPreview,
+    Rates, ScanView, SensorState, SensorView,
+};
+use async_trait::async_trait;
+use noroshi_model::packet::PacketBatch;
+use noroshi_model::report::Report;
+use noroshi_model::time::{Clock, SECOND};
+use noroshi_model::{Addr, Nanos};
+use row::Kept;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Country of an address, by whatever table is there.
+pub type Countries = Arc<dyn Fn(Addr) -> Option<[u8; 2]> + Send + Sync>;
+
+const DAY: i64 = 86_400 * SECOND;
+
+/// How the house in memory is set up.
+#[derive(Clone)]
+pub struct Setup {
+    /// Packets kept; past it the oldest go.
+    pub packets: usize,
+    /// Country of an address.
+    pub countries: Countries,
+    /// Whether what is shown is a replayed sample.
+    pub sample: bool,
+    /// Name of this run, for the live feed.
+    pub run: String,
+}
+
+/// Everything that is kept.
+pub struct State {
+    rows: VecDeque<Kept>,
+    evicted: u64,
+    sensor_names: Vec<Arc<str>>,
+    sensors: BTreeMap<String, SensorRecord>,
+    attacks: Vec<AttackView>,
+    campaigns: Vec<CampaignView>,
+    scans: Vec<(Marking, ScanView)>,
+    labels: HashMap<Addr, Vec<String>>,
+}
+
+/// The house in memory.
+pub struct Memory {
+    clock: Arc<dyn Clock>,
+    setup: Setup,
+    live: Arc<Live>,
+    state: RwLock<State>,
+}
+
+impl Memory {
+    /// An empty house.
+    pub fn new(clock: Arc<dyn Clock>, setup: Setup) -> Self {
+        let live = Arc::new(Live::new(setup.run.clone(), clock.now()));
+        let state = State {
+            rows: VecDeque::new(),
+            evicted: 0,
+            sensor_names: Vec::new(),
+            sensors: BTreeMap::new(),
+            attacks: Vec::new(),
+            campaigns: Vec::new(),
+            scans: Vec::new(),
+            labels: HashMap::new(),
+        };
+        Memory { clock, setup, live, state: RwLock::new(state) }
+    }
+
+    /// Adds or replaces a sensor.
+    pub fn add_sensor_record(&self, record: SensorRecord) {
+        self.write().sensors.insert(record.name.clone(), record);
+    }
+
+    /// Takes packets in. Those that are offered live also pass the live feed.
+    pub fn append(&self, batch: &PacketBatch, live: bool) {
+        let mut state = self.write();
+        let name = if batch.sensor.is_empty() { Arc::from("file") } else { batch.sensor.clone() };
+        let index = match state.sensor_names.iter().position(|known| *known == name) {
+            Some(index) => index,
+            None => {
+                state.sensor_names.push(name.clone());
+                state.sensor_names.len() - 1
+            }
+        };
+        for packet in &batch.rows {
+            let country = (self.setup.countries)(packet.src);
+            if state.rows.len() >= self.setup.packets {
+                state.rows.pop_front();
+                state.evicted += 1;
+            }
+            state.rows.push_back(Kept::new(packet, batch.payload(packet), country, name.clone(), index as u32));
+            if live {
+                self.live.offer(&Seen { packet, country, sensor: &name });
+            }
+        }
+        let record = state.sensors.entry(name.to_string());
+        let record = record.or_insert_with(|| SensorRecord::new(name.to_string(), "hub", None));
+        record.produced += batch.rows.len() as u64;
+        record.stored += batch.rows.len() as u64;
+        record.seen = record.seen.max(batch.rows.iter().map(|packet| packet.ts).max());
+    }
+
+    /// Takes the findings of a report in, moved in time by `shift` nanoseconds.
+    pub fn load_report(&self, report: &Report, marking: &Marking, shift: i64) {
+        let moved = |at: Nanos| Nanos(at.0.saturating_add(shift));
+        let mut state = self.write();
+        for attack in &report.attacks {
+            let id = finding_id(&[
+                attack.kind.name(),
+                attack.vector.name(),
+                &attack.victim.to_string(),
+                &attack.first.to_string(),
+            ]);
+            let country = lookup::about(&attack.victim.to_string()).and_then(|addr| (self.setup.countries)(addr));
+            let mut view = AttackView::new(id, marking.clone(), country.map(row::country_text), attack);
+            (view.first, view.last) = (moved(view.first), moved(view.last));
+            state.attacks.push(view);
+        }
+        for campaign in &report.campaigns {
+            let mut view = CampaignView::new(marking.clone(), campaign);
+            (view.first, view.last) = (moved(view.first), moved(view.last));
+            state.campaigns.push(view);
+        }
+        for scan in &report.scans {
+            let mut view = ScanView::new(scan);
+            (view.first, view.last) = (moved(view.first), moved(view.last));
+            state.scans.push((marking.clone(), view));
+        }
+        for source in report.sources.iter().filter(|source| !source.labels.is_empty()) {
+            state.labels.insert(source.address, source.labels.iter().map(|label| label.name().to_owned()).collect());
+        }
+        state.attacks.sort_by_key(|attack| std::cmp::Reverse(attack.last));
+        state.campaigns.sort_by_key(|campaign| std::cmp::Reverse(campaign.sources));
+        state.scans.sort_by_key(|(_, scan)| std::cmp::Reverse(scan.packets));
+    }
+
+    /// Closes a slot of the live feed.
+    pub fn tick(&self) {
+        self.live.tick(self.clock.now());
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn notes(&self, state: &State) -> Vec<String> {
+        match state.evicted {
+            0 => Vec::new(),
+            n => vec![format!("the oldest {n} packets were dropped to stay within {}", self.setup.packets)],
+        }
+    }
+}
+
+/// A stable id: the same finding has the same one tomorrow.
+pub fn finding_id(parts: &[&str]) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(parts.join("\n").as_bytes());
+    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn visible_attacks<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a AttackView> {
+    state.attacks.iter().filter(|attack| scope.sees(&attack.marking, lookup::about(&attack.victim)))
+}
+
+fn visible_campaigns<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a CampaignView> {
+    state.campaigns.iter().filter(|campaign| {
+        scope.sees(&campaign.marking, None)
+            || campaign.members.iter().any(|member| scope.sees(&campaign.marking, lookup::about(member)))
+    })
+}
+
+fn visible_scans<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a ScanView> {
+    let seen = |(marking, scan): &&(Marking, ScanView)| scope.sees(marking, lookup::about(&scan.source));
+    state.scans.iter().filter(seen).map(|(_, scan)| scan)
+}
+
+fn cut_members(campaign: &CampaignView) -> CampaignView {
+    let mut cut = campaign.clone();
+    cut.members.truncate(10);
+    cut
+}
+
+fn count_of(group: Group) -> Count {
+    Count { value: group.key.join(" "), packets: group.packets, sources: group.sources }
+}
+
+fn page<'a, T: Clone + 'a>(items: impl Iterator<Item = &'a T>, slice: Slice, notes: Vec<String>) -> Page<T> {
+    let all: Vec<&T> = items.collect();
+    let cut = all.iter().skip(slice.skip).take(slice.take).map(|item| (*item).clone()).collect();
+    Page { items: cut, total: all.len() as u64, complete: notes.is_empty(), notes }
+}
+
+fn statistics(state: &State, by: Field, from: Nanos, to: Nanos, slot_seconds: u64, groups: usize) -> Answer {
+    let query =
+        Query { by: vec![by], filter: None, measure: Measure::Packets, from, to, slot_seconds, groups, series: 8 };
+    explore::answer(&query, state.rows.iter(), &state.sensor_names)
+}
+
+impl Memory {
+    fn new_things(&self, state: &State, scope: &Scope, now: Nanos) -> Vec<NewThing> {
+        let recent = |at: Nanos| at.0 > now.0 - DAY;
+        let attacks = visible_attacks(state, scope).filter(|attack| recent(attack.first)).map(|attack| NewThing {
+            what: "attack".into(),
+            value: attack.id.clone(),
+            kind: attack.kind.clone(),
+            subject: attack.victim.clone(),
+            first: attack.first,
+            packets: attack.packets,
+            sources: attack.sources,
+        });
+        let campaigns = visible_campaigns(state, scope).filter(|campaign| recent(campaign.first)).map(|c| NewThing {
+            what: "campaign".into(),
+            value: c.id.clone(),
+            kind: c.tool.clone(),
+            subject: c.ports.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            first: c.first,
+            packets: c.packets,
+            sources: c.sources,
+        });
+        let mut found: Vec<_> = attacks.chain(campaigns).collect();
+        found.sort_by_key(|thing| std::cmp::Reverse(thing.first));
+        found.truncate(12);
+        found
+    }
+}
+
+fn rates_of(answer: Answer) -> Rates {
+    let (start, slot_seconds) = (answer.start, answer.slot_seconds);
+    let mut series: BTreeMap<_, _> = Kind::NAMES.iter().map(|kind| ((*kind).to_owned(), Vec::new())).collect();
+    for one in answer.series {
+        if let Some(kind) = one.key.into_iter().next() {
+            series.insert(kind, one.values);
+        }
+    }
+    series.retain(|_, values| !values.is_empty());
+    Rates { start, slot_seconds, series }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    fn sample(&self) -> bool {
+        self.setup.sample
+    }
+
+    fn live(&self) -> Arc<Live> {
+        self.live.clone()
+    }
+
+    async fn overview(&self, scope: &Scope) -> Answered<NowView> {
+        let (state, now) = (self.read(), self.now());
+        let hour = Nanos(now.0 - 3600 * SECOND);
+        let day = |at: Nanos| at.0 > now.0 - DAY && at <= now;
+        let mut sources = HashSet::new();
+        let packets =
+            state.rows.iter().filter(|row| day(row.packet.ts)).map(|row| sources.insert(row.packet.src)).count();
+        let online = |sensor: &&SensorRecord| {
+            sensor.seen.is_some_and(|seen| now.seconds_since(seen) <= sensors::LATE_AFTER_SECONDS)
+        };
+        Ok(NowView {
+            at: now,
+            newest: state.rows.iter().map(|row| row.packet.ts).max(),
+            packets: packets as u64,
+            sources: sources.len() as u64,
+            attacks: visible_attacks(&state, scope).filter(|attack| day(attack.last)).count() as u64,
+            campaigns: visible_campaigns(&state, scope).filter(|campaign| day(campaign.last)).count() as u64,
+            sensors_online: state.sensors.values().filter(online).count() as u64,
+            sensors: state.sensors.len() as u64,
+            hour: rates_of(statistics(&state, Field::Kind, hour, now, 60, 8)),
+            new: self.new_things(&state, scope, now),
+            ports: statistics(&state, Field::Dport, hour, now, 3600, 9)
+                .groups
+                .into_iter()
+                .map(count_of)
+                .filter(|c| !c.value.is_empty())
+                .take(8)
+                .collect(),
+            countries: statistics(&state, Field::Country, hour, now, 3600, 9)
+                .groups
+                .into_iter()
+                .map(count_of)
+                .filter(|c| !c.value.is_empty())
+                .take(8)
+                .collect(),
+            notes: self.notes(&state),
+        })
+    }
+
+    async fn explore(&self, _: &Scope, query: &Query) -> Answered<Answer> {
+        let state = self.read();
+        let mut answer = explore::answer(query, state.rows.iter(), &state.sensor_names);
+        let oldest = state.rows.iter().map(|row| row.packet.ts).min();
+        if state.evicted > 0 && oldest.is_some_and(|oldest| oldest > query.from) {
+            answer.complete = false;
+            answer.notes.extend(self.notes(&state));
+        }
+        Ok(answer)
+    }
+
+    async fn packets(&self, scope: &Scope, query: &PacketQuery) -> Answered<Page<PacketView>> {
+        if !scope.sensor_addresses() {
+            return Err(BackendError::NotAllowed("packets show addresses of sensors".into()));
+        }
+        let state = self.read();
+        let fits = |row: &&Kept| {
+            row.packet.ts >= query.from
+                && row.packet.ts < query.to
+                && query.filter.as_ref().is_none_or(|filter| filter.holds(*row))
+        };
+        let mut items: Vec<_> = state.rows.iter().filter(fits).collect();
+        items.sort_by_key(|row| std::cmp::Reverse(row.packet.ts));
+        let notes = self.notes(&state);
+        Ok(Page {
+            total: items.len() as u64,
+            items: items.into_iter().take(query.take).map(Kept::view).collect(),
+            complete: notes.is_empty(),
+            notes,
+        })
+    }
+
+    async fn attacks(&self, scope: &Scope, slice: Slice) -> Answered<Page<AttackView>> {
+        let state = self.read();
+        Ok(page(visible_attacks(&state, scope), slice, Vec::new()))
+    }
+
+    async fn attack(&self, scope: &Scope, id: &str) -> Answered<AttackView> {
+        let state = self.read();
+        visible_attacks(&state, scope).find(|attack| attack.id == id).cloned().ok_or(BackendError::NotFound("attack"))
+    }
+
+    async fn campaigns(&self, scope: &Scope, slice: Slice) -> Answered<Page<CampaignView>> {
+        let state = self.read();
+        let mut page = page(visible_campaigns(&state, scope), slice, Vec::new());
+        page.items.iter_mut().for_each(|campaign| campaign.members.truncate(10));
+        Ok(page)
+    }
+
+    async fn campaign(&self, scope: &Scope, id: &str) -> Answered<CampaignView> {
+        let state = self.read();
+        let found = visible_campaigns(&state, scope).find(|campaign| campaign.id == id);
+        found.cloned().ok_or(BackendError::NotFound("campaign"))
+    }
+
+    async fn scans(&self, scope: &Scope, slice: Slice) -> Answered<Page<ScanView>> {
+        let state = self.read();
+        Ok(page(visible_scans(&state, scope), slice, Vec::new()))
+    }
+
+    async fn lookup(&self, scope: &Scope, value: &str) -> Answered<Known> {
+        Ok(lookup::lookup(&self.read(), scope, self.now(), value))
+    }
+
+    async fn sensors(&self, scope: &Scope) -> Answered<Page<SensorView>> {
+        let (state, now) = (self.read(), self.now());
+        let seen = state.sensors.values().filter(|sensor| scope.sees_sensor(&sensor.organisation));
+        let views: Vec<_> = seen
+            .map(|sensor| {
+                let rows = state.rows.iter().filter(|row| *row.sensor == *sensor.name);
+                sensors::view(sensor, now, self.setup.sample, rows)
+            })
+            .collect();
+        Ok(Page { total: views.len() as u64, items: views, complete: true, notes: Vec::new() })
+    }
+
+    async fn sensor(&self, scope: &Scope, name: &str) -> Answered<SensorView> {
+        let state = self.read();
+        let sensor = state.sensors.get(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+        let sensor = sensor.ok_or(BackendError::NotFound("sensor"))?;
+        let rows = state.rows.iter().filter(|row| *row.sensor == *name);
+        Ok(sensors::view(sensor, self.now(), self.setup.sample, rows))
+    }
+
+    async fn set_policy(&self, scope: &Scope, name: &str, policy: Policy) -> Answered<SensorView> {
+        {
+            let mut state = self.write();
+            let sensor = state.sensors.get_mut(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+            sensor.ok_or(BackendError::NotFound("sensor"))?.requested = policy;
+        }
+        self.sensor(scope, name).await
+    }
+
+    async fn preview_policy(&self, scope: &Scope, name: &str, policy: &Policy) -> Answered<PolicyPreview> {
+        let state = self.read();
+        let sensor = state.sensors.get(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+        let sensor = sensor.ok_or(BackendError::NotFound("sensor"))?;
+        // A packet with payload shows more of what a policy does.
+        let own = || state.rows.iter().rev().filter(|row| *row.sensor == *name);
+        let newest = own().find(|row| row.payload.is_some()).or_else(|| own().next());
+        Ok(sensors::preview(sensor, policy, newest, scope))
+    }
+
+    async fn add_sensor(&self, scope: &Scope, name: &str) -> Answered<Enrolment> {
+        let mut state = self.write();
+        let known = state.sensors.get(name).map(|sensor| sensor.state(self.now()));
+        if known.is_some_and(|known| known != SensorState::Waiting) {
+            return Err(BackendError::Conflict(format!("There is a sensor \"{name}\" already.")));
+        }
+        state.sensors.insert(name.to_owned(), SensorRecord::new(name, scope.organisation(), None));
+        let token: [u8; 16] = rand::random();
+        let token: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Enrolment {
+            name: name.to_owned(),
+            command: format!("noroshi sensor enroll --hub https://hub.example:7443 --token {token}"),
+            expires: Nanos(self.now().0 + 3600 * SECOND),
+        })
+    }
+}
+
+/// The marking of findings that the hub made itself.
+pub fn own_marking(tlp: Tlp) -> Marking {
+    Marking { tlp, organisation: "hub".into() }
+}

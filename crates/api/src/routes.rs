@@ -1,0 +1,152 @@
+//! Every route, with the right it needs.
+//!
+//! The table below is the only way to a handler: a row without a right does not parse, and a handler without a row is
+//! dead code. The matrix tests walk [`Route::ALL`].
+
+use crate::assets::{self, Assets, CONTENT_SECURITY_POLICY};
+use crate::backend::Backend;
+use crate::guard;
+use crate::handlers as h;
+use crate::people::People;
+use crate::scope::Right;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, on};
+use axum::{Router, response::Response};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+/// Largest request body, bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Longest time until an answer begins.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Viewers of the live feed at once.
+pub const VIEWERS: usize = 500;
+
+/// How the door is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether people reach it over https; cookies then carry the `__Host-` prefix and `Secure`.
+    pub https: bool,
+    /// Host names it answers to, without port; others are refused, so that a foreign name that was pointed here
+    /// (DNS rebinding) reaches nothing.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { https: false, hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec() }
+    }
+}
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct Door {
+    /// The house behind.
+    pub backend: Arc<dyn Backend>,
+    /// Accounts and sessions.
+    pub people: Arc<People>,
+    /// Set-up.
+    pub settings: Arc<Settings>,
+    pub(crate) viewers: Arc<Semaphore>,
+    assets: Assets,
+}
+
+impl Door {
+    /// A door to that house.
+    pub fn new(backend: Arc<dyn Backend>, people: Arc<People>, settings: Settings, assets: Assets) -> Self {
+        Door { backend, people, settings: Arc::new(settings), viewers: Arc::new(Semaphore::new(VIEWERS)), assets }
+    }
+}
+
+macro_rules! routes {
+    ($($item:ident = $method:ident $path:literal needs $right:ident => $handler:path;)*) => {
+        /// A route: method, path, and the right it needs.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs)]
+        pub enum Route { $($item,)* }
+        impl Route {
+            /// All routes.
+            pub const ALL: &'static [Route] = &[$(Route::$item,)*];
+            /// Its method.
+            pub const fn method(self) -> Method { match self { $(Route::$item => Method::$method,)* } }
+            /// Its path, with parameters in braces.
+            pub const fn path(self) -> &'static str { match self { $(Route::$item => $path,)* } }
+            /// What a caller needs.
+            pub const fn right(self) -> Right { match self { $(Route::$item => Right::$right,)* } }
+        }
+        fn table(door: &Door) -> Router<Door> {
+            Router::new()$(.route(
+                $path,
+                on(MethodFilter::$method, $handler)
+                    .route_layer(from_fn_with_state((door.clone(), Route::$item.right()), guard::check)),
+            ))*
+        }
+    };
+}
+
+routes! {
+    Openapi = GET "/api/v1/openapi.json" needs Anyone => h::door::openapi_json;
+    About = GET "/api/v1/about" needs Anyone => h::door::about;
+    Welcome = POST "/api/v1/welcome" needs Anyone => h::door::welcome;
+    Login = POST "/api/v1/login" needs Anyone => h::door::login;
+    CspReport = POST "/api/v1/csp-report" needs Anyone => h::door::csp_report;
+    Me = GET "/api/v1/me" needs SignedIn => h::door::me;
+    Logout = POST "/api/v1/logout" needs SignedIn => h::door::logout;
+    Tokens = GET "/api/v1/tokens" needs SignedIn => h::people::tokens;
+    MakeToken = POST "/api/v1/tokens" needs SignedIn => h::people::make_token;
+    RevokeToken = DELETE "/api/v1/tokens/{id}" needs SignedIn => h::people::revoke_token;
+    Now = GET "/api/v1/now" needs Observe => h::observe::now;
+    Live = GET "/api/v1/live" needs Observe => h::live::live;
+    Fields = GET "/api/v1/fields" needs Observe => h::observe::fields;
+    Complete = GET "/api/v1/filter" needs Observe => h::observe::check_filter;
+    Explore = GET "/api/v1/explore" needs Observe => h::observe::explore;
+    Lookup = GET "/api/v1/lookup" needs Observe => h::observe::lookup;
+    Packets = GET "/api/v1/packets" needs Packets => h::observe::packets;
+    Attacks = GET "/api/v1/attacks" needs Findings => h::findings::attacks;
+    Attack = GET "/api/v1/attacks/{id}" needs Findings => h::findings::attack;
+    Campaigns = GET "/api/v1/campaigns" needs Findings => h::findings::campaigns;
+    Campaign = GET "/api/v1/campaigns/{id}" needs Findings => h::findings::campaign;
+    Scans = GET "/api/v1/scans" needs Findings => h::findings::scans;
+    Sensors = GET "/api/v1/sensors" needs Sensors => h::sensors::sensors;
+    Sensor = GET "/api/v1/sensors/{name}" needs Sensors => h::sensors::sensor;
+    AddSensor = POST "/api/v1/sensors" needs ManageSensors => h::sensors::add;
+    SetPolicy = PUT "/api/v1/sensors/{name}/policy" needs ManageSensors => h::sensors::set_policy;
+    PreviewPolicy = POST "/api/v1/sensors/{name}/preview" needs ManageSensors => h::sensors::preview;
+    People = GET "/api/v1/people" needs ManagePeople => h::people::list;
+    Invite = POST "/api/v1/people" needs ManagePeople => h::people::invite;
+    RemovePerson = DELETE "/api/v1/people/{name}" needs ManagePeople => h::people::remove;
+    Audit = GET "/api/v1/audit" needs Audit => h::people::audit;
+}
+
+async fn file(State(door): State<Door>, request: Request) -> Response {
+    assets::serve(door.assets, request.uri().path(), request.headers())
+}
+
+/// The whole door, ready to serve.
+pub fn router(door: Door) -> Router {
+    let fixed = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    };
+    table(&door)
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .fallback(file)
+        .layer(from_fn_with_state(door.clone(), guard::known_host))
+        .layer(from_fn(guard::plain_errors))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
+        .layer(CompressionLayer::new())
+        .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"))
+        .with_state(door)
+}
