@@ -7,6 +7,10 @@
 
 pub mod commands;
 pub mod failure;
+pub mod inputs;
+pub mod ordered;
+pub mod output;
+pub mod packets;
 pub mod progress;
 pub mod report;
 pub mod terminal;

@@ -30,12 +30,14 @@ use std::process::ExitCode;
 
 mod analyze;
 mod import;
+mod packets;
 
 /// One variant per command.
 #[derive(clap::Subcommand)]
 #[allow(clippy::large_enum_variant, missing_docs)] // built once; each command is documented by its arguments
 pub enum Command {
     Analyze(analyze::Args),
+    Packets(packets::Args),
     Import(import::Args),
 }
 
@@ -44,6 +46,7 @@ impl Command {
     pub fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Command::Analyze(args) => analyze::run(args),
+            Command::Packets(args) => packets::run(args),
             Command::Import(args) => import::run(args),
         }
     }
