@@ -13,6 +13,10 @@ pub struct SchemaId(pub u32);
 impl SchemaId {
     /// Table `packets` as declared in [`crate::columns::PACKETS`], first version.
     pub const PACKETS: SchemaId = SchemaId(1);
+    /// Table `sessions`, first version.
+    pub const SESSIONS: SchemaId = SchemaId(2);
+    /// Table `requests`, first version.
+    pub const REQUESTS: SchemaId = SchemaId(3);
     /// A batch without rows: it only declares gaps.
     pub const NONE: SchemaId = SchemaId(0);
 }

@@ -1,0 +1,187 @@
+//! One table of the lake: made, appended to, synced, read.
+//!
+//! An append is one commit that holds the rows and, as Delta application transaction, how far the table has come in
+//! the journal. Data files are synced before the commit names them, the commit before the journal forgets its rows.
+
+use super::{LakeError, TableSpec};
+use arrow::array::RecordBatch;
+use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::transaction::CommitBuilder;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::parquet::basic::{Compression, Encoding, ZstdLevel};
+use deltalake::parquet::file::properties::{WriterProperties, WriterVersion};
+use deltalake::parquet::schema::types::ColumnPath;
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use tokio::sync::Mutex;
+
+/// Rows of a Parquet row group: the unit that two cores share and that min/max statistics skip.
+const ROW_GROUP: usize = 1 << 20;
+
+pub(crate) struct LakeTable {
+    pub spec: TableSpec,
+    pub root: PathBuf,
+    delta: Mutex<DeltaTable>,
+}
+
+impl LakeTable {
+    /// Opens the table, making it when the folder holds none.
+    pub async fn open(lake: &Path, spec: TableSpec) -> Result<LakeTable, LakeError> {
+        let root = lake.join(spec.name);
+        std::fs::create_dir_all(&root).map_err(|source| LakeError::Io { path: root.clone(), source })?;
+        repair_torn_log(&root)?;
+        let fail = failed(spec.name, "open");
+        let url = deltalake::ensure_table_uri(root.to_string_lossy()).map_err(fail)?;
+        let mut delta = DeltaTableBuilder::from_url(url).and_then(|builder| builder.build()).map_err(fail)?;
+        match delta.load().await {
+            Ok(()) => {}
+            Err(DeltaTableError::NotATable(_)) => delta = create(&delta, &spec).await.map_err(fail)?,
+            Err(error) => return Err(fail(error)),
+        }
+        Ok(LakeTable { spec, root, delta: Mutex::new(delta) })
+    }
+
+    /// The newest version, for reading. Later commits do not disturb who holds it.
+    pub async fn snapshot(&self) -> Result<DeltaTable, LakeError> {
+        let mut delta = self.delta.lock().await;
+        delta.update_state().await.map_err(failed(self.spec.name, "read the log of"))?;
+        Ok(delta.clone())
+    }
+
+    /// How far the table has come in the journal `app`.
+    pub async fn position(&self, app: &str) -> Result<i64, LakeError> {
+        let delta = self.snapshot().await?;
+        let state = delta.snapshot().map_err(failed(self.spec.name, "read"))?;
+        let found = state
+            .transaction_version(&*delta.log_store(), app)
+            .await
+            .map_err(failed(self.spec.name, "read the position of"))?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// Appends the rows and moves the position to `row`, both or neither; returns once synced.
+    pub async fn append(&self, batches: Vec<RecordBatch>, app: &str, row: i64) -> Result<(), LakeError> {
+        let mut delta = self.delta.lock().await;
+        let fail = failed(self.spec.name, "append to");
+        delta.update_state().await.map_err(fail)?;
+        let adds = self.write_files(&delta, batches).await?;
+        let paths: Vec<PathBuf> = adds.iter().map(|add| self.root.join(&add.path)).collect();
+        let root = self.root.clone();
+        blocking(move || sync_files(&root, &paths)).await?;
+
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(vec![self.spec.partition.to_owned()]),
+            predicate: None,
+        };
+        let properties = CommitProperties::default().with_application_transaction(Transaction::new(app, row));
+        let committed = CommitBuilder::from(properties)
+            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .build(Some(delta.snapshot().map_err(fail)?), delta.log_store(), operation)
+            .await
+            .map_err(fail)?;
+        let version = committed.version();
+        delta.update_state().await.map_err(fail)?;
+        let log = self.root.join("_delta_log");
+        blocking(move || sync_files(&log, &[log.join(format!("{version:020}.json"))])).await
+    }
+
+    async fn write_files(&self, delta: &DeltaTable, batches: Vec<RecordBatch>) -> Result<Vec<Add>, LakeError> {
+        let fail = failed(self.spec.name, "write files of");
+        let mut writer =
+            RecordBatchWriter::for_table(delta).map_err(fail)?.with_writer_properties(properties(&self.spec, 1));
+        for batch in batches {
+            writer.write(batch).await.map_err(fail)?;
+        }
+        writer.flush().await.map_err(fail)
+    }
+
+    /// Live files and their bytes.
+    pub async fn size(&self) -> Result<(u64, u64), LakeError> {
+        let delta = self.snapshot().await?;
+        let state = delta.snapshot().map_err(failed(self.spec.name, "read"))?;
+        let sizes = state.log_data().iter().map(|file| file.size() as u64).collect::<Vec<_>>();
+        Ok((sizes.len() as u64, sizes.iter().sum()))
+    }
+}
+
+async fn create(delta: &DeltaTable, spec: &TableSpec) -> Result<DeltaTable, DeltaTableError> {
+    let schema: StructType = spec.schema.as_ref().try_into_kernel()?;
+    delta
+        .create()
+        .with_table_name(spec.name)
+        .with_columns(schema.fields().cloned())
+        .with_partition_columns([spec.partition])
+        .with_configuration([
+            // Statistics of the columns that questions narrow by; more would only lengthen the log.
+            ("delta.dataSkippingStatsColumns", Some(spec.stats_columns)),
+            ("delta.checkpointInterval", Some("50")),
+        ])
+        .await
+}
+
+/// How files are encoded: `zstd` 1 for fresh rows, more for compacted ones.
+pub(crate) fn properties(spec: &TableSpec, zstd: i32) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP));
+    for (name, encoding) in spec.encodings {
+        builder = builder
+            .set_column_dictionary_enabled(ColumnPath::from(*name), false)
+            .set_column_encoding(ColumnPath::from(*name), *encoding);
+    }
+    builder.build()
+}
+
+/// Encodings of columns with many distinct values, for which a dictionary is built in vain.
+pub(crate) type Encodings = &'static [(&'static str, Encoding)];
+
+pub(crate) fn failed(table: &'static str, doing: &'static str) -> impl Fn(DeltaTableError) -> LakeError + Copy {
+    move |source| LakeError::Delta { table, doing, source: Box::new(source) }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("syncing files does not panic")
+}
+
+/// Syncs the files, then every folder between them and `root`, so that names are durable too.
+fn sync_files(root: &Path, files: &[PathBuf]) -> Result<(), LakeError> {
+    let sync = |path: &Path| {
+        File::open(path)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| LakeError::Io { path: path.to_owned(), source })
+    };
+    let mut folders = std::collections::BTreeSet::from([root.to_owned()]);
+    for file in files {
+        sync(file)?;
+        folders.extend(file.ancestors().skip(1).take_while(|folder| folder.starts_with(root)).map(Path::to_owned));
+    }
+    folders.iter().try_for_each(|folder| sync(folder))
+}
+
+/// A power cut may leave the newest commit file named but not written. Its journal rows are still there, because the
+/// journal forgets only after the sync; so the torn file is set aside and the move is done again.
+fn repair_torn_log(root: &Path) -> Result<(), LakeError> {
+    let log = root.join("_delta_log");
+    let Ok(entries) = std::fs::read_dir(&log) else { return Ok(()) };
+    let newest = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.len() == 25 && name.ends_with(".json"))
+        .max();
+    let Some(newest) = newest else { return Ok(()) };
+    let path = log.join(newest);
+    let io = |source| LakeError::Io { path: path.clone(), source };
+    let text = std::fs::read(&path).map_err(io)?;
+    let whole = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    if !text.is_empty() && text.split(|byte| *byte == b'\n').all(|line| line.is_empty() || whole(line)) {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), "a commit torn by a power cut is set aside");
+    std::fs::rename(&path, path.with_extension("torn")).map_err(io)
+}

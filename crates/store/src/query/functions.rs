@@ -1,0 +1,201 @@
+//! Functions for questions: addresses, prefixes, knowledge of addresses, tools, sketches.
+//!
+//! | function | gives |
+//! |---|---|
+//! | `ip(address)` | the address as text |
+//! | `addr(text)` | the address in the lake's form, to compare with |
+//! | `in_prefix(address, prefix)` | whether it lies inside |
+//! | `network(address)` | its /24 or /48 as text |
+//! | `country(address)`, `asn(address)` | where it belongs, null when not known |
+//! | `tool(tool_bits)` | what the fingerprints of the packet point to |
+//! | `distinct_of(sketches)` | size of the union, an aggregate |
+//! | `sketch_merge(sketches)` | the union as a sketch, an aggregate |
+//! | `sketch_estimate(sketch)` | size of one sketch |
+
+use crate::rollup::sketch::Union;
+use crate::rollup::{Enrich, tool_name};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray, UInt16Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, UInt16Type};
+use datafusion::common::ScalarValue;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{
+    Accumulator, ColumnarValue, ScalarFunctionImplementation, Volatility, create_udaf, create_udf,
+};
+use datafusion::prelude::SessionContext;
+use noroshi_model::packet::ToolBits;
+use noroshi_model::{Addr, Prefix};
+use std::sync::Arc;
+
+/// Makes the functions known to a session.
+pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
+    let scalar = |name: &str, inputs: Vec<DataType>, output, function: ScalarFunctionImplementation| {
+        context.register_udf(create_udf(name, inputs, output, Volatility::Immutable, function));
+    };
+    let address = || vec![DataType::Binary];
+    scalar("ip", address(), DataType::Utf8, per_address(|addr| Some(addr.to_string()), texts));
+    scalar("network", address(), DataType::Utf8, per_address(|addr| Some(addr.network().to_string()), texts));
+    let known = enrich.clone();
+    let country = move |addr| known.origin(addr).country.map(|code| String::from_utf8_lossy(&code).into_owned());
+    scalar("country", address(), DataType::Utf8, per_address(country, texts));
+    let known = enrich.clone();
+    let asn = move |addr| known.origin(addr).asn.map(i64::from);
+    scalar("asn", address(), DataType::Int64, per_address(asn, |found| Arc::new(found.collect::<Int64Array>())));
+    scalar("addr", vec![DataType::Utf8], DataType::Binary, Arc::new(addr));
+    scalar("in_prefix", vec![DataType::Binary, DataType::Utf8], DataType::Boolean, Arc::new(in_prefix));
+    scalar("tool", vec![DataType::Int32], DataType::Utf8, Arc::new(tool));
+    scalar("sketch_estimate", vec![DataType::Binary], DataType::Int64, Arc::new(sketch_estimate));
+    for (name, output) in [("sketch_merge", DataType::Binary), ("distinct_of", DataType::Int64)] {
+        let estimate = output == DataType::Int64;
+        context.register_udaf(create_udaf(
+            name,
+            vec![DataType::Binary],
+            Arc::new(output),
+            Volatility::Immutable,
+            Arc::new(move |_| Ok(Box::new(Merge { union: Union::default(), estimate }))),
+            Arc::new(vec![DataType::Binary]),
+        ));
+    }
+}
+
+/// The address in the lake's form: 4 bytes for IPv4, 16 for IPv6. Other lengths are no address.
+fn read_address(bytes: &[u8]) -> Option<Addr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(Addr::v4(u32::from_be_bytes(v4)));
+    }
+    bytes.try_into().ok().map(Addr::from_bytes)
+}
+
+fn write_address(addr: Addr) -> Vec<u8> {
+    addr.as_v4().map_or_else(|| addr.bytes().to_vec(), |bits| bits.to_be_bytes().to_vec())
+}
+
+fn array(value: &ColumnarValue, rows: usize, kind: &DataType) -> Result<ArrayRef> {
+    Ok(cast(&value.to_array(rows)?, kind)?)
+}
+
+/// Rows of a call: those of its arrays, or one when all arguments are constants.
+fn rows_of(arguments: &[ColumnarValue]) -> usize {
+    arguments
+        .iter()
+        .find_map(|value| match value {
+            ColumnarValue::Array(array) => Some(array.len()),
+            ColumnarValue::Scalar(_) => None,
+        })
+        .unwrap_or(1)
+}
+
+/// Gives a constant back for constants, so that the engine can fold it.
+fn folded(arguments: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue> {
+    if arguments.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
+    }
+    Ok(ColumnarValue::Array(result))
+}
+
+type Values<'a, T> = Box<dyn Iterator<Item = Option<T>> + 'a>;
+
+fn texts(found: Values<'_, String>) -> ArrayRef {
+    Arc::new(found.collect::<StringArray>())
+}
+
+/// A function of one address.
+fn per_address<T: 'static>(
+    of: impl Fn(Addr) -> Option<T> + Send + Sync + 'static,
+    collect: impl Fn(Values<'_, T>) -> ArrayRef + Send + Sync + 'static,
+) -> ScalarFunctionImplementation {
+    Arc::new(move |arguments| {
+        let values = array(&arguments[0], rows_of(arguments), &DataType::Binary)?;
+        let values = values.as_binary::<i32>().iter().map(|bytes| bytes.and_then(read_address).and_then(&of));
+        folded(arguments, collect(Box::new(values)))
+    })
+}
+
+fn refused(error: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Plan(error.to_string())
+}
+
+fn addr(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let values = array(&arguments[0], rows_of(arguments), &DataType::Utf8)?;
+    let parsed = values.as_string::<i32>().iter().map(|text| text.map(str::parse::<Addr>).transpose());
+    let found = parsed.map(|addr| Ok(addr.map_err(refused)?.map(write_address)));
+    folded(arguments, Arc::new(found.collect::<Result<BinaryArray>>()?))
+}
+
+fn in_prefix(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let rows = rows_of(arguments);
+    let addresses = array(&arguments[0], rows, &DataType::Binary)?;
+    let prefixes = array(&arguments[1], rows, &DataType::Utf8)?;
+    // One prefix for all rows is parsed once.
+    let mut last: Option<(String, Prefix)> = None;
+    let mut found = Vec::with_capacity(rows);
+    for (bytes, text) in addresses.as_binary::<i32>().iter().zip(prefixes.as_string::<i32>()) {
+        let (Some(addr), Some(text)) = (bytes.and_then(read_address), text) else {
+            found.push(None);
+            continue;
+        };
+        let prefix = match &last {
+            Some((known, prefix)) if known == text => *prefix,
+            _ => last.insert((text.to_owned(), text.parse().map_err(refused)?)).1,
+        };
+        found.push(Some(prefix.contains(addr)));
+    }
+    folded(arguments, Arc::new(BooleanArray::from(found)))
+}
+
+fn tool(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let values = array(&arguments[0], rows_of(arguments), &DataType::UInt16)?;
+    let values: &UInt16Array = values.as_primitive::<UInt16Type>();
+    let names = values.iter().map(|bits| bits.map(|bits| tool_name(ToolBits(bits))));
+    folded(arguments, Arc::new(names.collect::<StringArray>()))
+}
+
+fn sketch_estimate(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let values = array(&arguments[0], rows_of(arguments), &DataType::Binary)?;
+    let estimate = |bytes: Option<&[u8]>| -> Result<Option<i64>> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        let mut union = Union::default();
+        union.merge(bytes).map_err(refused)?;
+        Ok(Some(union.estimate().round() as i64))
+    };
+    folded(arguments, Arc::new(values.as_binary::<i32>().iter().map(estimate).collect::<Result<Int64Array>>()?))
+}
+
+/// Aggregate over sketches: their union, or its size.
+struct Merge {
+    union: Union,
+    estimate: bool,
+}
+
+impl std::fmt::Debug for Merge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merge").field("estimate", &self.estimate).finish_non_exhaustive()
+    }
+}
+
+impl Accumulator for Merge {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let sketches = cast(&values[0], &DataType::Binary)?;
+        sketches.as_binary::<i32>().iter().flatten().try_for_each(|bytes| self.union.merge(bytes).map_err(refused))
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::Binary(Some(self.union.bytes()))])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(if self.estimate {
+            ScalarValue::Int64(Some(self.union.estimate().round() as i64))
+        } else {
+            ScalarValue::Binary(Some(self.union.bytes()))
+        })
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.union.size()
+    }
+}

@@ -1,0 +1,67 @@
+//! What a query may use, and the stream that holds it to that.
+
+use super::error::{QueryError, explain};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use std::future::Future;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a query may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wall time from start to last row.
+    pub time: Duration,
+    /// Bytes of memory for sorting, grouping and joining; past it the query spills to disk where it can, else fails.
+    pub memory: usize,
+    /// Rows of the answer.
+    pub rows: usize,
+}
+
+impl Default for Limits {
+    /// What suits one person on one machine: a minute, 1 GiB, a million rows.
+    fn default() -> Self {
+        Limits { time: Duration::from_secs(60), memory: 1 << 30, rows: 1_000_000 }
+    }
+}
+
+/// The rows of an answer, as they come.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+    limits: Limits,
+    deadline: Instant,
+    sent: usize,
+}
+
+impl Rows {
+    pub(super) fn new(stream: SendableRecordBatchStream, limits: Limits) -> Self {
+        Rows { stream, limits, deadline: Instant::now() + limits.time, sent: 0 }
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next rows; `None` at the end. After an error the answer is incomplete and must not be shown as whole.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
+        let late = |_| QueryError::Time { limit: self.limits.time };
+        let next = tokio::time::timeout_at(self.deadline, self.stream.next()).await.map_err(late)?;
+        let Some(batch) = next.transpose().map_err(|error| explain(error, self.limits))? else { return Ok(None) };
+        self.sent += batch.num_rows();
+        if self.sent > self.limits.rows {
+            return Err(QueryError::Rows { limit: self.limits.rows });
+        }
+        Ok(Some(batch))
+    }
+}
+
+/// The work, unless it takes longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, QueryError>>,
+) -> Result<T, QueryError> {
+    tokio::time::timeout(limit, work).await.map_err(|_| QueryError::Time { limit })?
+}

@@ -1,0 +1,121 @@
+//! Questions to the lake: SQL with limits, and functions that know addresses.
+//!
+//! Each query sees one version of each table it names, whatever is committed meanwhile. It may only read. Its time,
+//! memory and rows are bounded; what breaks a bound ends with a message that says which and what to do.
+
+mod error;
+mod functions;
+mod limits;
+
+pub use error::QueryError;
+pub use limits::{Limits, Rows};
+
+use crate::lake::{Lake, LakeTable};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use std::sync::Arc;
+
+/// A finished answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Answer {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl Lake {
+    /// Starts a query and returns its rows as they come.
+    pub async fn query(&self, sql: &str, limits: Limits) -> Result<Rows, QueryError> {
+        limits::within(limits.time, self.start(sql, limits)).await
+    }
+
+    /// Answers a query as a whole.
+    pub async fn answer(&self, sql: &str, limits: Limits) -> Result<Answer, QueryError> {
+        let mut rows = self.query(sql, limits).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await? {
+            batches.push(batch);
+        }
+        Ok(Answer { schema: rows.schema(), batches })
+    }
+
+    async fn start(&self, sql: &str, limits: Limits) -> Result<Rows, QueryError> {
+        let fail = |error| error::explain(error, limits);
+        let context = self.context(limits)?;
+        let state = context.state();
+        let dialect = state.config().options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(fail)?;
+        for reference in state.resolve_table_references(&statement).map_err(fail)? {
+            if reference.schema().is_none_or(|schema| schema == "public") {
+                let table = self.table(reference.table())?;
+                register(&context, table).await?;
+            }
+        }
+        let plan = context.state().statement_to_plan(statement).await.map_err(fail)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)
+            .map_err(|_| QueryError::NotAQuestion)?;
+        let stream = context.execute_logical_plan(plan).await.map_err(fail)?.execute_stream().await.map_err(fail)?;
+        Ok(Rows::new(stream, limits))
+    }
+
+    /// A session of its own for each query, so that limits are the query's own.
+    fn context(&self, limits: Limits) -> Result<SessionContext, QueryError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut config = SessionConfig::new().with_target_partitions(cores).with_information_schema(true);
+        let options = config.options_mut();
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        // UTC, so that days and hours in questions are those of the tables.
+        options.execution.time_zone = Some("+00:00".to_owned());
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .build_arc()
+            .map_err(|error| error::explain(error, limits))?;
+        let state =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let context = SessionContext::new_with_state(state);
+        functions::register(&context, &self.shared.enrich);
+        Ok(context)
+    }
+
+    /// The table of that name, or the error that names the nearest one. A name of the query itself (`with x as …`) is
+    /// not asked for here.
+    fn table(&self, name: &str) -> Result<&LakeTable, QueryError> {
+        let found = self.shared.tables.iter().find(|table| table.spec.name == name);
+        found.ok_or_else(|| QueryError::UnknownTable {
+            name: name.to_owned(),
+            nearest: error::nearest(name, self.tables()).map(str::to_owned),
+            known: self.tables().map(str::to_owned).collect(),
+        })
+    }
+}
+
+async fn register(context: &SessionContext, table: &LakeTable) -> Result<(), QueryError> {
+    let snapshot = table.snapshot().await?;
+    let provider = snapshot.table_provider().await.map_err(|error| error::explain(error, Limits::default()))?;
+    snapshot.update_datafusion_session(&context.state()).map_err(|source| {
+        QueryError::Lake(crate::lake::LakeError::Delta {
+            table: table.spec.name,
+            doing: "read",
+            source: Box::new(source),
+        })
+    })?;
+    context.register_table(table.spec.name, provider).map_err(|error| error::explain(error, Limits::default()))?;
+    Ok(())
+}
