@@ -29,6 +29,8 @@ use crate::failure::Failure;
 use std::process::ExitCode;
 
 mod analyze;
+mod geo;
+mod simulate;
 mod import;
 mod packets;
 
@@ -38,7 +40,9 @@ mod packets;
 pub enum Command {
     Analyze(analyze::Args),
     Packets(packets::Args),
+    Simulate(simulate::Args),
     Import(import::Args),
+    Geo(geo::Args),
 }
 
 impl Command {
@@ -47,7 +51,9 @@ impl Command {
         match self {
             Command::Analyze(args) => analyze::run(args),
             Command::Packets(args) => packets::run(args),
+            Command::Simulate(args) => simulate::run(args),
             Command::Import(args) => import::run(args),
+            Command::Geo(args) => geo::run(args),
         }
     }
 }

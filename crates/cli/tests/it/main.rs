@@ -1,5 +1,6 @@
 //! Commands as typed: output, failures, exit codes.
 
+mod geo;
 mod help;
 mod import;
 mod report;
