@@ -1,0 +1,26 @@
+//! The sensor: captures, obeys two hands, keeps what it saw until the hub has it.
+//!
+//! ```text
+//!  source ──▶ filter ──▶ decode ──▶ policy ──▶ batch ──▶ spool (synced) ──▶ uplink ──▶ hub
+//!  (ring or file)        (packet)   (before disk)           ▲                  │
+//!                                                           └──── acknowledged ┘
+//! ```
+//!
+//! Every packet takes a sequence number, also one that policy leaves out or the kernel dropped; those are declared as
+//! gaps. So the hub can check, batch by batch, that produced = stored + declared.
+//!
+//! Never here: the query engine, the rule engine, an opinion on what is an attack.
+
+pub mod capture;
+pub mod ceiling;
+pub mod command;
+pub mod enrol;
+pub mod error;
+pub mod policy;
+pub mod run;
+pub mod source;
+pub mod spool;
+pub mod state;
+pub mod uplink;
+
+pub use error::SensorError;

@@ -1,0 +1,189 @@
+//! A running sensor: capture thread, uplink, and an end when there is one.
+
+use crate::capture;
+use crate::enrol::now_nanos;
+use crate::policy::{InForce, pseudonyms};
+use crate::source::{Replay, ReplayPlan, Source};
+use crate::spool::Spool;
+use crate::state::StateDir;
+use crate::uplink::Uplink;
+use crate::{SensorError, ceiling};
+use noroshi_model::policy::Policy;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How often a waiting capture thread looks whether the hub has spoken.
+const FIRST_POLICY_POLL: Duration = Duration::from_millis(20);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The state folder.
+    pub state: PathBuf,
+    /// Where packets come from.
+    pub source: SourceOptions,
+    /// The host's ceiling file.
+    pub ceiling: Option<PathBuf>,
+    /// Go on when a replay has ended.
+    pub stay: bool,
+}
+
+/// Where packets come from.
+#[derive(Clone, Debug)]
+pub enum SourceOptions {
+    /// Capture files.
+    Replay {
+        /// Files or folders.
+        paths: Vec<PathBuf>,
+        /// Multiple of their own pace; `None` is as fast as possible.
+        speed: Option<f64>,
+        /// Move capture times so that the first packet is now.
+        now: bool,
+        /// From the start, even if this replay was done before.
+        again: bool,
+    },
+}
+
+/// What a run did, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Records this stream has numbered.
+    pub produced: u64,
+    /// Of those, how many the hub has.
+    pub acknowledged: u64,
+    /// Seconds from the start of this run to the hub's first acknowledgement.
+    pub first_ack_seconds: Option<f64>,
+}
+
+/// Runs until the replay is delivered, `stop` is asked for, or something that waiting cannot cure.
+pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary, SensorError> {
+    let started = Instant::now();
+    let state = StateDir::open(&options.state)?;
+    let identity = state.identity()?.ok_or_else(|| SensorError::NotEnrolled(options.state.clone()))?;
+    let ceiling = ceiling::load(options.ceiling.as_deref())?;
+    let pseudonyms = pseudonyms(state.pseudonym_key()?).ok_or(SensorError::Stopped("the pseudonym key"))?;
+    let (revision, request) = state.request()?.unwrap_or_default();
+    // A stored request was compiled before it was stored; should it no longer compile, the hub sends it again.
+    let force = InForce::join(revision, &request, &ceiling, pseudonyms.clone())
+        .or_else(|_| InForce::join(0, &Policy::default(), &ceiling, pseudonyms.clone()))
+        .map_err(|_| SensorError::Stopped("the policy"))?;
+    let spool = Arc::new(Spool::open(&state.spool(), force.policy.spool_bytes)?);
+    let source = open_source(&options.source, &state, &spool)?;
+    let describe = source.describe();
+
+    let (policy, policy_changes) = watch::channel(Arc::new(force));
+    let adopted = watch::channel(policy.borrow().clone()).0;
+    let shared = Arc::new(capture::Shared {
+        policy: policy_changes,
+        adopted,
+        losses: std::sync::Mutex::new(BTreeMap::new()),
+        newest: AtomicI64::new(i64::MIN),
+        ended: watch::channel(false).0,
+        stop: AtomicBool::new(false),
+        sensor: identity.name.as_str().into(),
+    });
+    let thread = capture_thread(source, spool.clone(), shared.clone());
+    let acknowledged = watch::channel(spool.acknowledged()).0;
+    let uplink = Uplink {
+        state,
+        spool: spool.clone(),
+        capture: shared.clone(),
+        policy,
+        ceiling,
+        pseudonyms,
+        source: describe,
+        acknowledged,
+    };
+    let mut first_ack_seconds = None;
+    let outcome = tokio::select! {
+        outcome = uplink.run(identity) => outcome,
+        outcome = thread_end(thread) => outcome,
+        outcome = delivered(&uplink, started, &mut first_ack_seconds, options.stay) => outcome,
+        () = stop.cancelled() => Ok(()),
+    };
+    shared.stop.store(true, Ordering::Relaxed);
+    drop(spool.settle());
+    outcome?;
+    let state = spool.state();
+    Ok(Summary { produced: state.last_seq, acknowledged: spool.acknowledged(), first_ack_seconds })
+}
+
+fn open_source(options: &SourceOptions, state: &StateDir, spool: &Spool) -> Result<Box<dyn Source>, SensorError> {
+    match options {
+        SourceOptions::Replay { paths, speed, now, again } => {
+            let stream = spool.state();
+            let shift = if *now { shift_to_now(paths)? } else { 0 };
+            let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let plan = ReplayPlan { paths: paths.iter().map(absolute).collect(), speed: *speed, shift };
+            let progress = state.replay_base(&plan, &stream.epoch.to_string(), stream.last_seq, *again)?;
+            // A resumed replay keeps the shift it began with.
+            let plan = ReplayPlan { shift: progress.plan.shift, ..plan };
+            Ok(Box::new(Replay::open(plan, stream.last_seq - progress.base)?))
+        }
+    }
+}
+
+/// What must be added to capture times so that the first one is now.
+fn shift_to_now(paths: &[PathBuf]) -> Result<i64, SensorError> {
+    let plan = ReplayPlan { paths: paths.to_vec(), speed: None, shift: 0 };
+    let mut replay = Replay::open(plan, 0)?;
+    while let crate::source::Taken::Packets { raw, .. } = replay.next(Duration::ZERO)? {
+        if let Some(first) = raw.records.iter().find(|record| record.has_time) {
+            return Ok(now_nanos().saturating_sub(first.ts));
+        }
+    }
+    Ok(0)
+}
+
+type Outcome = Result<(), SensorError>;
+
+fn capture_thread(
+    source: Box<dyn Source>,
+    spool: Arc<Spool>,
+    shared: Arc<capture::Shared>,
+) -> tokio::sync::oneshot::Receiver<Outcome> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Before the hub has spoken once there is only one hand; nothing is recorded until there are two.
+        while shared.policy.borrow().revision == 0 && !shared.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(FIRST_POLICY_POLL);
+        }
+        drop(sender.send(capture::run(source, &spool, &shared)));
+    });
+    receiver
+}
+
+/// Ends with the thread's error; a thread that has done its work is waited for elsewhere.
+async fn thread_end(thread: tokio::sync::oneshot::Receiver<Outcome>) -> Outcome {
+    match thread.await {
+        Ok(Ok(())) => std::future::pending().await,
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(SensorError::Stopped("the capture thread")),
+    }
+}
+
+/// Ends when the source has ended and the hub has everything.
+async fn delivered(uplink: &Uplink, started: Instant, first_ack_seconds: &mut Option<f64>, stay: bool) -> Outcome {
+    let closed = |_| SensorError::Stopped("the uplink");
+    let (mut acknowledged, mut ended) = (uplink.acknowledged.subscribe(), uplink.capture.ended.subscribe());
+    let before = *acknowledged.borrow();
+    tokio::select! {
+        first = acknowledged.wait_for(|seq| *seq > before) => {
+            first.map_err(closed)?;
+            let seconds = started.elapsed().as_secs_f64();
+            *first_ack_seconds = Some(seconds);
+            tracing::info!(seconds = format_args!("{seconds:.3}"), "the hub has stored the first observation");
+        }
+        ended = ended.wait_for(|ended| *ended) => drop(ended.map_err(closed)?),
+    }
+    ended.wait_for(|ended| *ended).await.map_err(closed)?;
+    let last = uplink.spool.state().last_seq;
+    acknowledged.wait_for(|seq| *seq >= last).await.map_err(closed)?;
+    tracing::info!(records = last, "the source has ended and the hub has everything");
+    if stay { std::future::pending().await } else { Ok(()) }
+}
