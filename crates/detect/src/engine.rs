@@ -1,0 +1,522 @@
+//! The engine: batches in order, findings out.
+
+use crate::brute_force;
+use crate::config::{Config, Scale};
+use crate::ddos::arrival::{Account, Arrival};
+use crate::ddos::backscatter::{self, Victimised};
+use crate::ddos::{amplification, carpet};
+use crate::monitored::{self, Destination};
+use crate::payload::Payloads;
+use crate::scan::{self, Closed, campaign};
+use crate::shard::{Partition, SHARDS, shard_of};
+use crate::source::{Source, SourceShard};
+use crate::tally::{BatchTally, Tally};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use noroshi_model::finding::{Attack, Campaign, Label, Position, Scan, Tool};
+use noroshi_model::packet::{Has, Packet, PacketBatch};
+use noroshi_model::report::{BruteForce, FileSummary, PayloadCluster, PortCount, PortProtocol, Timeline, Totals};
+use noroshi_model::{Addr, Nanos, Prefix};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Packets that are worked on together: enough to keep every shard of every thread busy, few enough to hold.
+const GROUP_PACKETS: usize = 400_000;
+
+/// Everything that was found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The monitored space, given or inferred.
+    pub monitored: Vec<Prefix>,
+    /// Whether it was inferred.
+    pub monitored_inferred: bool,
+    /// Whether a memory bound made counts approximate.
+    pub approximate: bool,
+    /// Full counts.
+    pub totals: Totals,
+    /// Destination ports by packets, then protocol and port.
+    pub ports: Vec<PortCount>,
+    /// Sources by packets, then address; cut to the number asked for.
+    pub sources: Vec<SourceFacts>,
+    /// Scans by packets.
+    pub scans: Vec<Scan>,
+    /// Campaigns by sources.
+    pub campaigns: Vec<Campaign>,
+    /// Attacks by packets.
+    pub attacks: Vec<Attack>,
+    /// First payloads by packets.
+    pub payloads: Vec<PayloadCluster>,
+    /// Repeated logins by attempts.
+    pub brute_force: Vec<BruteForce>,
+    /// Packets per slot of time.
+    pub timeline: Timeline,
+    /// Oddity code to packets.
+    pub oddities: BTreeMap<String, u64>,
+}
+
+/// What was seen of one source, before anything is looked up about it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SourceFacts {
+    /// Address.
+    pub address: Addr,
+    /// Packets sent.
+    pub packets: u64,
+    /// Distinct destination ports.
+    pub ports: u64,
+    /// Distinct destinations.
+    pub destinations: u64,
+    /// Tools named by three or more probes.
+    pub tools: Vec<Tool>,
+    /// What its packets make of it.
+    pub labels: Vec<Label>,
+    /// First packet that carried a time.
+    pub first: Option<Nanos>,
+    /// Last packet that carried a time.
+    pub last: Option<Nanos>,
+}
+
+/// Backscatter of one shard of victims.
+#[derive(Default)]
+struct VictimShard {
+    open: HashMap<Addr, Victimised, RandomState>,
+    closed: Vec<(Addr, Victimised)>,
+}
+
+/// Arrivals of one shard of destinations.
+#[derive(Default)]
+struct DestinationShard {
+    index: HashMap<Addr, u32, RandomState>,
+    packets: Vec<u64>,
+    addrs: Vec<Addr>,
+    arrivals: Vec<Arrival>,
+    file: Vec<u32>,
+    by_file: Vec<u64>,
+    closed: Vec<(Addr, Box<Account>)>,
+}
+
+/// Detectors over a stream of packets.
+pub struct Engine {
+    config: Config,
+    scale: Option<Scale>,
+    pending: Vec<PacketBatch>,
+    pending_packets: usize,
+    sources: Vec<SourceShard>,
+    victims: Vec<VictimShard>,
+    destinations: Vec<DestinationShard>,
+    tally: Tally,
+    swept: Nanos,
+    approximate: bool,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    pub fn new(config: Config) -> Self {
+        Engine {
+            config,
+            scale: None,
+            pending: Vec::new(),
+            pending_packets: 0,
+            sources: (0..SHARDS).map(|_| SourceShard::new()).collect(),
+            victims: (0..SHARDS).map(|_| VictimShard::default()).collect(),
+            destinations: (0..SHARDS).map(|_| DestinationShard::default()).collect(),
+            tally: Tally::default(),
+            swept: Nanos(i64::MIN),
+            approximate: false,
+        }
+    }
+
+    /// Takes the next packets. Work is done in groups, on the threads of the current rayon pool.
+    pub fn observe(&mut self, batch: PacketBatch) {
+        self.pending_packets += batch.rows.len();
+        self.pending.push(batch);
+        if self.pending_packets >= GROUP_PACKETS {
+            self.work();
+        }
+    }
+
+    /// Counts of the inputs so far, in their order, written into their summaries.
+    pub fn summarise(&self, files: &mut [FileSummary]) {
+        for (i, summary) in files.iter_mut().enumerate() {
+            if let Some(tally) = self.tally.files.get(i) {
+                tally.write(summary);
+            }
+            let of_file = |counts: &[u64]| counts.get(i).copied().unwrap_or(0);
+            summary.unique_sources = self.sources.iter().map(|shard| of_file(&shard.by_file)).sum();
+            summary.unique_destinations = self.destinations.iter().map(|shard| of_file(&shard.by_file)).sum();
+        }
+    }
+
+    /// Works on what is pending.
+    pub fn work(&mut self) {
+        let batches = std::mem::take(&mut self.pending);
+        self.pending_packets = 0;
+        if batches.is_empty() {
+            return;
+        }
+        let (since, until) = (self.config.since, self.config.until);
+        let keep = move |row: &Packet| {
+            (since.is_none() && until.is_none())
+                || row.has.has(Has::TIME) && since.is_none_or(|t| row.ts >= t) && until.is_none_or(|t| row.ts < t)
+        };
+        let prepared: Vec<(Partition, BatchTally)> =
+            batches.par_iter().map(|batch| (Partition::of(batch, keep), BatchTally::of(batch, keep))).collect();
+        for (_, tally) in &prepared {
+            self.tally.add(tally);
+        }
+        let scale = *self.scale.get_or_insert_with(|| first_scale(&self.config, &batches));
+        let parts: Vec<(&PacketBatch, &Partition)> =
+            batches.iter().zip(prepared.iter().map(|(part, _)| part)).collect();
+        let watermark = watermark(&batches);
+        let sweep = watermark.0.saturating_sub(self.swept.0) > scale.scan_gap / 2;
+        if sweep {
+            self.swept = watermark;
+        }
+        let monitored = &self.config.monitored;
+        let watched = |addr: Addr| monitored.is_empty() || monitored.iter().any(|prefix| prefix.contains(addr));
+        let shards = self.sources.par_iter_mut().zip(&mut self.victims).zip(&mut self.destinations).enumerate();
+        shards.for_each(|(shard, ((sources, victims), destinations))| {
+            for (batch, part) in &parts {
+                for row in part.by_source.rows(shard) {
+                    sources.add(batch, *row, &scale);
+                }
+            }
+            for (batch, part) in &parts {
+                for row in part.by_victim.rows(shard) {
+                    victims.add(batch, *row, &watched);
+                }
+            }
+            for (batch, part) in &parts {
+                for row in part.by_destination.rows(shard) {
+                    destinations.add(batch, *row, &watched);
+                }
+            }
+            if sweep {
+                sources.expire(watermark, &scale);
+                victims.expire(watermark, &scale);
+                destinations.expire(watermark);
+            }
+        });
+        if sweep {
+            self.bound_memory();
+        }
+    }
+
+    /// Past the memory bound, campaigns are judged from every other source (and so on); the result says so.
+    fn bound_memory(&mut self) {
+        let held: u64 = self.sources.iter().map(SourceShard::bytes).sum();
+        if held > self.config.memory_bytes * 3 / 4 {
+            let thinned: Vec<bool> = self.sources.par_iter_mut().map(|shard| shard.records.thin()).collect();
+            self.approximate |= thinned.into_iter().any(|dropped| dropped);
+        }
+    }
+
+    /// Bytes held by the tables; walks them, so it costs time.
+    pub fn memory_bytes(&self) -> u64 {
+        self.sources.par_iter().map(|shard| shard.bytes() + shard.heap_bytes()).sum::<u64>()
+            + self.victims.iter().flat_map(|shard| shard.open.values()).map(Victimised::heap_bytes).sum::<u64>()
+            + self.destinations.iter().map(DestinationShard::bytes).sum::<u64>()
+    }
+
+    /// Ends the stream and says what was found. `sources_max` bounds the list of sources.
+    pub fn finish(&mut self, sources_max: usize) -> Findings {
+        self.work();
+        let (monitored, inferred) = self.monitored();
+        let destinations: u64 = self.destinations.iter().map(|shard| shard.addrs.len() as u64).sum();
+        let first = self.scale.unwrap_or(Scale::of(1));
+        let scale = Scale { scan_gap: first.scan_gap, ..Scale::of(monitored::size(&monitored, destinations)) };
+        self.sources.par_iter_mut().for_each(|shard| shard.finish(&scale));
+        let attacks = self.attacks(&scale, inferred);
+        let victims: BTreeSet<Addr> = attacks
+            .iter()
+            .filter(|attack| attack.kind == noroshi_model::finding::AttackKind::Backscatter)
+            .filter_map(|attack| match attack.victim {
+                noroshi_model::finding::Victim::Address(addr) => Some(addr),
+                noroshi_model::finding::Victim::Network(_) => None,
+            })
+            .collect();
+        let scans = self.scans(&scale);
+        let campaigns = campaign::campaigns(self.sources.iter().map(|shard| &shard.records), |shard, index| {
+            self.sources[shard].sources[index as usize].addr
+        });
+        let ports = self.ports();
+        let mut payloads = Payloads::default();
+        for shard in &mut self.sources {
+            payloads.merge(std::mem::take(&mut shard.payloads));
+        }
+        let all: Vec<Closed> = self.sources.iter().flat_map(|shard| &shard.closed).cloned().collect();
+        Findings {
+            totals: Totals {
+                sources: self.sources.iter().map(|shard| shard.sources.len() as u64).sum(),
+                destinations,
+                ports: ports.len() as u64,
+                scans: scans.len() as u64,
+                campaigns: campaigns.len() as u64,
+                attacks: attacks.len() as u64,
+            },
+            sources: self.facts(sources_max, &victims),
+            brute_force: brute_force::find(&all),
+            payloads: payloads.into_clusters(),
+            timeline: self.tally.slots.timeline(),
+            oddities: self.tally.oddities(),
+            approximate: self.approximate,
+            monitored_inferred: inferred,
+            monitored,
+            ports,
+            scans,
+            campaigns,
+            attacks,
+        }
+    }
+
+    fn monitored(&self) -> (Vec<Prefix>, bool) {
+        if !self.config.monitored.is_empty() {
+            return (self.config.monitored.clone(), false);
+        }
+        let seen = self.destinations.iter().flat_map(|shard| {
+            shard.addrs.iter().zip(&shard.packets).map(|(addr, packets)| Destination {
+                addr: *addr,
+                packets: *packets,
+                sends: self.source(*addr).is_some(),
+            })
+        });
+        (monitored::infer(seen), true)
+    }
+
+    fn source(&self, addr: Addr) -> Option<&Source> {
+        self.sources[shard_of(addr)].get(addr)
+    }
+
+    /// Packets of its own that an address sent: neither answers nor errors.
+    fn spoke(&self, addr: Addr) -> u64 {
+        self.source(addr).map_or(0, |source| source.packets - source.answers)
+    }
+
+    fn attacks(&mut self, scale: &Scale, inferred: bool) -> Vec<Attack> {
+        for shard in &mut self.victims {
+            shard.closed.extend(shard.open.drain());
+        }
+        for shard in &mut self.destinations {
+            for (arrival, addr) in shard.arrivals.iter_mut().zip(&shard.addrs) {
+                shard.closed.extend(arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
+            }
+        }
+        let backscatter = self.victims.par_iter().flat_map_iter(|shard| {
+            shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale)).filter_map(|(victim, seen)| {
+                // An address that speaks itself may have asked for the answer.
+                let live = seen.sampled.iter().filter(|addr| self.spoke(**addr) > 0).count();
+                (!inferred || live * 2 <= seen.sampled.len()).then(|| seen.finding(*victim, scale))
+            })
+        });
+        let arrived = self.destinations.par_iter().flat_map_iter(|shard| {
+            shard.closed.iter().flat_map(|(victim, account)| {
+                let sent = self.source(*victim).map_or(0, |source| source.packets);
+                account.findings(*victim, sent)
+            })
+        });
+        let asked = self.sources.par_iter().flat_map_iter(|shard| {
+            shard
+                .closed
+                .iter()
+                .filter(|run| !self.answered(run))
+                .filter_map(|run| run.requests().and_then(amplification::Requests::judge))
+        });
+        let found: Vec<Attack> = backscatter.chain(arrived).chain(asked).collect();
+        let mut found = carpet::join(found);
+        found.sort_by(|a, b| {
+            b.packets
+                .cmp(&a.packets)
+                .then_with(|| (a.victim, a.kind, a.vector, a.first).cmp(&(b.victim, b.kind, b.vector, b.first)))
+        });
+        found
+    }
+
+    /// Whether most of the sampled destinations spoke back to the source: then it was a conversation.
+    fn answered(&self, run: &Closed) -> bool {
+        let spoke = run.samples.iter().filter(|addr| self.spoke(**addr) > 0).count();
+        spoke * 2 > run.samples.len()
+    }
+
+    fn scans(&self, scale: &Scale) -> Vec<Scan> {
+        let mut scans: Vec<Scan> = self
+            .sources
+            .par_iter()
+            .flat_map_iter(|shard| {
+                let mut wide: BTreeSet<Addr> = BTreeSet::new();
+                let mut found = Vec::new();
+                for run in &shard.closed {
+                    let tools = shard.get(run.source).map(|source| source.tools.tools()).unwrap_or_default();
+                    if let Some(scan) = run.scan(scale, &tools).filter(|_| !self.answered(run)) {
+                        wide.insert(run.source);
+                        found.push(scan);
+                    }
+                }
+                for source in &shard.sources {
+                    let vertical = scan::vertical(source).filter(|_| {
+                        let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
+                        self.spoke(target) <= source.packets / 4
+                    });
+                    let block = || if wide.contains(&source.addr) { None } else { scan::block(source) };
+                    found.extend(vertical.or_else(block));
+                }
+                found
+            })
+            .collect();
+        scans.sort_by(|a, b| {
+            b.packets
+                .cmp(&a.packets)
+                .then_with(|| (a.source, a.protocol, a.port, a.first).cmp(&(b.source, b.protocol, b.port, b.first)))
+        });
+        scans
+    }
+
+    fn ports(&self) -> Vec<PortCount> {
+        let mut out = Vec::new();
+        for slot in 0..crate::source::PORT_SLOTS {
+            let sum = |field: fn(&SourceShard) -> &Vec<u32>| {
+                self.sources.iter().map(|shard| u64::from(field(shard)[slot])).sum::<u64>()
+            };
+            let packets = sum(|shard| &shard.ports.packets);
+            if packets > 0 {
+                let protocol = [PortProtocol::Tcp, PortProtocol::Udp, PortProtocol::Sctp][slot >> 16];
+                out.push(PortCount {
+                    protocol,
+                    port: slot as u16,
+                    packets,
+                    sources: sum(|shard| &shard.ports.sources),
+                });
+            }
+        }
+        out.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| (a.protocol, a.port).cmp(&(b.protocol, b.port))));
+        out
+    }
+
+    fn facts(&self, sources_max: usize, victims: &BTreeSet<Addr>) -> Vec<SourceFacts> {
+        let mut all: Vec<&Source> = self.sources.iter().flat_map(|shard| &shard.sources).collect();
+        let order = |a: &&Source, b: &&Source| b.packets.cmp(&a.packets).then_with(|| a.addr.cmp(&b.addr));
+        if all.len() > sources_max && sources_max > 0 {
+            all.select_nth_unstable_by(sources_max - 1, order);
+            all.truncate(sources_max);
+        }
+        all.sort_unstable_by(order);
+        all.into_iter().map(|source| facts_of(source, victims)).collect()
+    }
+}
+
+fn facts_of(source: &Source, victims: &BTreeSet<Addr>) -> SourceFacts {
+    let tools = source.tools.tools();
+    let mut labels = Vec::new();
+    if victims.contains(&source.addr) || source.answers * 2 > source.packets {
+        labels.push(Label::Backscatter);
+    }
+    if tools.contains(&Tool::Mirai) {
+        labels.push(Label::Infected);
+    }
+    labels.push(Label::Spoofable);
+    let times = source.times();
+    SourceFacts {
+        address: source.addr,
+        packets: source.packets,
+        ports: source.port_count(),
+        destinations: source.destinations.len(),
+        tools,
+        labels,
+        first: times.map(|times| times.0),
+        last: times.map(|times| times.1),
+    }
+}
+
+/// Thresholds from the first group of packets; only the gap that ends a scan has to be known so early.
+fn first_scale(config: &Config, batches: &[PacketBatch]) -> Scale {
+    if !config.monitored.is_empty() {
+        return Scale::of(monitored::size(&config.monitored, 1));
+    }
+    let mut senders: hashbrown::HashSet<Addr, RandomState> = hashbrown::HashSet::default();
+    let mut packets: BTreeMap<Addr, u64> = BTreeMap::new();
+    for row in batches.iter().flat_map(|batch| &batch.rows).filter(|row| row.has.has(Has::IP)) {
+        senders.insert(row.src);
+        *packets.entry(row.dst).or_default() += 1;
+    }
+    let seen = packets.len() as u64;
+    let destinations =
+        packets.into_iter().map(|(addr, packets)| Destination { addr, packets, sends: senders.contains(&addr) });
+    Scale::of(monitored::size(&monitored::infer(destinations), seen))
+}
+
+/// An instant that the data has passed: the median of the batches' last times, so that one absurd time moves nothing.
+fn watermark(batches: &[PacketBatch]) -> Nanos {
+    let mut lasts: Vec<Nanos> = batches
+        .iter()
+        .filter_map(|batch| batch.rows.iter().rev().find(|row| row.has.has(Has::TIME)))
+        .map(|row| row.ts)
+        .collect();
+    lasts.sort_unstable();
+    lasts.get(lasts.len() / 2).copied().unwrap_or(Nanos(i64::MIN))
+}
+
+impl VictimShard {
+    fn add(&mut self, batch: &PacketBatch, row_at: u32, watched: &impl Fn(Addr) -> bool) {
+        let row = &batch.rows[row_at as usize];
+        if !watched(row.dst) {
+            return;
+        }
+        let quoted = batch.rare(row).and_then(|rare| rare.quoted.as_ref());
+        let victim = backscatter::victim_of(row, quoted);
+        let position = || Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
+        let seen = self.open.entry(victim).or_default();
+        if seen.meter.packets > 0 && seen.over(row.ts) {
+            self.closed.push((victim, std::mem::take(seen)));
+        }
+        seen.add(row, quoted, position);
+    }
+
+    fn expire(&mut self, now: Nanos, scale: &Scale) {
+        // The scale may still shrink a little once the whole space is known, so anything near it is kept.
+        let near = Scale { backscatter_packets_min: 5, backscatter_ppm_min: 5, addresses: 1, ..*scale };
+        self.closed.extend(self.open.extract_if(|_, seen| seen.over(now)).filter(|(_, seen)| seen.qualifies(&near)));
+        self.closed.retain(|(_, seen)| seen.qualifies(&near));
+    }
+}
+
+impl DestinationShard {
+    #[inline]
+    fn add(&mut self, batch: &PacketBatch, row_at: u32, watched: &impl Fn(Addr) -> bool) {
+        let row = &batch.rows[row_at as usize];
+        let at = match self.index.entry(row.dst) {
+            hashbrown::hash_map::Entry::Occupied(entry) => *entry.get() as usize,
+            hashbrown::hash_map::Entry::Vacant(entry) => {
+                entry.insert(self.addrs.len() as u32);
+                self.addrs.push(row.dst);
+                self.packets.push(0);
+                self.arrivals.push(Arrival::default());
+                self.file.push(u32::MAX);
+                self.addrs.len() - 1
+            }
+        };
+        self.packets[at] += 1;
+        if self.file[at] != batch.file {
+            self.file[at] = batch.file;
+            let file = batch.file as usize;
+            if self.by_file.len() <= file {
+                self.by_file.resize(file + 1, 0);
+            }
+            self.by_file[file] += 1;
+        }
+        if watched(row.dst) {
+            let position = Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
+            self.closed.extend(self.arrivals[at].add(row, position).map(|account| (row.dst, account)));
+        }
+    }
+
+    fn expire(&mut self, now: Nanos) {
+        for (arrival, addr) in self.arrivals.iter_mut().zip(&self.addrs) {
+            self.closed.extend(arrival.expire(now).map(|account| (*addr, account)));
+        }
+        // What could not become an attack whatever follows is let go.
+        self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
+    }
+
+    fn bytes(&self) -> u64 {
+        let flat = self.addrs.capacity() * (16 + 8 + 4 + size_of::<Arrival>()) + self.index.capacity() * 21;
+        flat as u64 + self.arrivals.iter().filter_map(Arrival::account).map(Account::heap_bytes).sum::<u64>()
+    }
+}

@@ -1,0 +1,211 @@
+//! First payloads, clustered by normalised content; never executed, only looked at.
+//!
+//! Addresses, numbers and long random-looking runs are replaced before hashing, so that the same request sent with other
+//! parameters falls into the same cluster (Hiesgen et al., "Spoki", USENIX Security 2022, cluster alike).
+
+use crate::set::PortCounter;
+use foldhash::fast::{FixedState, RandomState};
+use hashbrown::HashMap;
+use noroshi_model::packet::{Packet, PacketBatch, Transport};
+use noroshi_model::report::{PayloadCluster, PortProtocol};
+use std::hash::BuildHasher;
+
+/// Bytes of a payload that are looked at.
+const BYTES_MAX: usize = 256;
+/// Clusters of one shard; a payload that would open one more is not clustered.
+const CLUSTERS_MAX: usize = 4_096;
+/// Bytes of a sample that the report shows.
+const SAMPLE_BYTES: usize = 96;
+
+/// Clusters of one shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Payloads {
+    clusters: HashMap<(u64, bool), Cluster, RandomState>,
+    pub(crate) dropped: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Cluster {
+    packets: u64,
+    sources: u64,
+    last_source: noroshi_model::Addr,
+    ports: PortCounter,
+    sample: Vec<u8>,
+}
+
+/// Hash of a payload with its changing parts taken out.
+fn normalised(payload: &[u8]) -> u64 {
+    let mut shape = [0u8; BYTES_MAX];
+    let (mut used, mut last) = (0, 0u8);
+    for byte in &payload[..payload.len().min(BYTES_MAX)] {
+        let class = match byte {
+            b'0'..=b'9' => b'0',
+            b'A'..=b'Z' => byte | 0x20,
+            0x21..=0x7e => *byte,
+            b'\r' | b'\n' | b'\t' | b' ' => b' ',
+            0 => 0,
+            _ => 0x80,
+        };
+        // Runs of digits, of zeros and of binary bytes collapse.
+        if matches!(class, b'0' | 0 | 0x80 | b' ') && class == last {
+            continue;
+        }
+        (shape[used], last) = (class, class);
+        used += 1;
+    }
+    FixedState::with_seed(0x7061_796c).hash_one(&shape[..used])
+}
+
+impl Payloads {
+    #[inline]
+    pub(crate) fn add(&mut self, batch: &PacketBatch, row: &Packet) {
+        let udp = match row.transport {
+            Transport::Tcp => false,
+            Transport::Udp => true,
+            _ => return,
+        };
+        let payload = batch.payload(row);
+        let key = (normalised(payload), udp);
+        if self.clusters.len() >= CLUSTERS_MAX && !self.clusters.contains_key(&key) {
+            self.dropped += 1;
+            return;
+        }
+        let cluster = self.clusters.entry(key).or_insert_with(|| Cluster {
+            packets: 0,
+            sources: 0,
+            last_source: noroshi_model::Addr::NONE,
+            ports: PortCounter::default(),
+            sample: payload[..payload.len().min(SAMPLE_BYTES)].to_vec(),
+        });
+        cluster.packets += 1;
+        if cluster.last_source != row.src {
+            cluster.last_source = row.src;
+            cluster.sources += 1;
+        }
+        cluster.ports.add(row.dport, 1);
+    }
+
+    /// Adds the clusters of another shard.
+    pub(crate) fn merge(&mut self, other: Payloads) {
+        self.dropped += other.dropped;
+        for (key, cluster) in other.clusters {
+            match self.clusters.get_mut(&key) {
+                None => _ = self.clusters.insert(key, cluster),
+                Some(known) => {
+                    known.packets += cluster.packets;
+                    known.sources += cluster.sources;
+                    known.sample = known.sample.clone().min(cluster.sample);
+                    known.ports.merge(&cluster.ports);
+                }
+            }
+        }
+    }
+
+    /// Clusters by packets, then id.
+    pub(crate) fn into_clusters(self) -> Vec<PayloadCluster> {
+        let mut out: Vec<PayloadCluster> =
+            self.clusters.into_iter().map(|((hash, udp), cluster)| cluster.finding(hash, udp)).collect();
+        out.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| a.id.cmp(&b.id)));
+        out
+    }
+}
+
+impl Cluster {
+    fn finding(self, hash: u64, udp: bool) -> PayloadCluster {
+        let mut ports = self.ports.ranked();
+        ports.truncate(10);
+        PayloadCluster {
+            id: format!("{hash:016x}"),
+            protocol: if udp { PortProtocol::Udp } else { PortProtocol::Tcp },
+            packets: self.packets,
+            sources: self.sources,
+            label: label(&self.sample, ports.first().copied().unwrap_or(0), udp).to_owned(),
+            sample: printable(&self.sample),
+            ports,
+        }
+    }
+}
+
+fn printable(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }).collect()
+}
+
+/// Marks of known exploits in first payloads, and what they are called. Facts from public advisories.
+const EXPLOITS: &[(&[u8], &str)] = &[
+    (b"${jndi:", "exploit: Log4Shell (CVE-2021-44228)"),
+    (b"/setup.cgi?next_file=netgear.cfg", "exploit: Netgear DGN setup.cgi"),
+    (b"/GponForm/diag_Form", "exploit: GPON router (CVE-2018-10561)"),
+    (b"/ctrlt/DeviceUpgrade_1", "exploit: Huawei HG532 (CVE-2017-17215)"),
+    (b"/picsdesc.xml", "exploit: Realtek SDK (CVE-2014-8361)"),
+    (b"/cgi-bin/luci/;stok=", "exploit: TP-Link Archer (CVE-2023-1389)"),
+    (b"allow_url_include", "exploit: PHP-CGI argument injection"),
+    (b"/boaform/admin/formLogin", "exploit: GPON formLogin"),
+    (b"/shell?cd+/tmp", "exploit: MVPower DVR shell"),
+    (b"/.env", "probe: environment file"),
+    (b"invokefunction&function=call_user_func_array", "exploit: ThinkPHP"),
+    (b"/wp-login.php", "probe: WordPress login"),
+    (b"/cgi-bin/../../../../", "exploit: Apache path traversal"),
+    (b"() { :", "exploit: Shellshock (CVE-2014-6271)"),
+    (b"union select", "exploit: SQL injection"),
+    (b"UNION SELECT", "exploit: SQL injection"),
+    (b"/bin/busybox", "shell: busybox command"),
+    (b"wget http", "shell: download command"),
+];
+
+fn label(sample: &[u8], port: u16, udp: bool) -> &'static str {
+    let holds = |needle: &[u8]| sample.windows(needle.len()).any(|window| window == needle);
+    if let Some((_, name)) = EXPLOITS.iter().find(|(needle, _)| holds(needle)) {
+        return name;
+    }
+    if udp { label_udp(sample, port) } else { label_tcp(sample) }
+}
+
+fn label_tcp(sample: &[u8]) -> &'static str {
+    const HTTP: &[&[u8]] = &[b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b"PUT ", b"CONNECT ", b"PROPFIND "];
+    match sample {
+        _ if HTTP.iter().any(|verb| sample.starts_with(verb)) => "http request",
+        _ if sample.starts_with(b"HTTP/1.") => "http response",
+        _ if sample.starts_with(b"SSH-") => "ssh banner",
+        _ if sample.starts_with(b"*1\r\n$") || sample.starts_with(b"PING\r\n") => "redis command",
+        _ if sample.starts_with(b"CNXN") => "adb connect",
+        _ if sample.starts_with(b"RFB ") => "vnc banner",
+        [0x16, 3, 0..=4, ..] => "tls hello",
+        [3, 0, 0, _, _, 0xe0, ..] => "rdp connection request",
+        [0, 0, _, _, 0xff | 0xfe, b'S', b'M', b'B', ..] => "smb negotiation",
+        [0xff, 0xfb..=0xfe, ..] => "telnet negotiation",
+        [0x10, _, 0, 4, b'M', b'Q', ..] => "mqtt connect",
+        _ => "unknown",
+    }
+}
+
+fn label_udp(sample: &[u8], port: u16) -> &'static str {
+    if sample.starts_with(b"M-SEARCH ") || sample.starts_with(b"NOTIFY ") {
+        return "ssdp";
+    }
+    if let Some(vector) = crate::ddos::vectors::amplifier(port) {
+        return vector.name();
+    }
+    const SIP: &[&[u8]] = &[b"OPTIONS sip:", b"REGISTER sip:", b"INVITE sip:"];
+    if SIP.iter().any(|verb| sample.starts_with(verb)) { "sip" } else { "unknown" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_do_not_split_a_cluster() {
+        let one = normalised(b"GET /x?ip=10.0.0.1&n=77 HTTP/1.1\r\nHost: 192.0.2.9\r\n\r\n");
+        let two = normalised(b"GET /x?ip=172.16.3.250&n=1 HTTP/1.1\r\nHost: 198.51.100.77\r\n\r\n");
+        let other = normalised(b"GET /y?ip=10.0.0.1&n=77 HTTP/1.1\r\n\r\n");
+        assert_eq!(one, two);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn exploits_are_named() {
+        assert_eq!(label(b"GET /?x=${jndi:ldap://a/b} HTTP/1.1", 80, false), "exploit: Log4Shell (CVE-2021-44228)");
+        assert_eq!(label(b"\x16\x03\x01\x02\x00", 443, false), "tls hello");
+        assert_eq!(label(b"\x17\x00\x03\x2a", 123, true), "ntp");
+    }
+}

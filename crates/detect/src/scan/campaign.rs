@@ -1,0 +1,389 @@
+//! Campaigns: sources that begin to probe the same port with the same tool at the same time.
+//!
+//! Every run of probes ([`super::probe`]) leaves one small record: who, which port, when, what it looked like. A campaign
+//! shows as a port on which far more sources begin within a few slots of time than the port's own history explains
+//! (methods A5 and A6; the history is the mean of the quieter three quarters of the slots, so a campaign does not
+//! explain itself). Sources that come back keep the campaign's identity; campaigns of the same sources on several ports
+//! are one.
+
+use super::probe::{Probe, ProbeKey, ProbeType};
+use crate::config::thresholds;
+use noroshi_model::finding::{Campaign, Position, Tool};
+use noroshi_model::time::SECOND;
+use noroshi_model::{Addr, Nanos};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Sources that a campaign must have.
+pub const SOURCES_MIN: usize = 10;
+/// Sources beginning in one slot over the port's usual number: this factor ...
+pub const SURGE_FACTOR: f64 = 3.0;
+/// ... plus this many standard deviations of a Poisson count.
+pub const SURGE_DEVIATIONS: f64 = 6.0;
+/// Share of members that may be there by chance, at most.
+pub const CHANCE_SHARE_MAX: f64 = 0.1;
+/// Share of members that two surges on one port must share to be one campaign.
+pub const RECURRENCE_MIN: f64 = 0.3;
+/// Jaccard similarity of members from which campaigns on different ports are one.
+pub const PORTS_JOIN_MIN: f64 = 0.5;
+/// Factor that surges at the very start of the data must reach: there everything seems to begin.
+const CENSORED_FACTOR: f64 = 20.0;
+/// Slots of time that the data is cut into, at most, and how short one may be, seconds.
+const SLOTS_MAX: usize = 288;
+const SLOT_SECONDS_MIN: u32 = 60;
+const SLOT_SECONDS_MAX: u32 = 600;
+/// TCP ports, then UDP ports.
+const PORTS: usize = 2 * 65_536;
+
+/// One run of probes, small enough to keep by the million.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    source: u32,
+    first_seconds: u32,
+    packets: u16,
+    minutes: u16,
+    port: u16,
+    /// Tool in the low bits, UDP in the highest.
+    class: u8,
+}
+
+const CLASSES: [Tool; 5] = [Tool::Unknown, Tool::Mirai, Tool::Zmap, Tool::Masscan, Tool::Nmap];
+const UDP: u8 = 0x80;
+
+impl Record {
+    /// TCP ports first, UDP ports behind them.
+    fn slot(&self) -> usize {
+        usize::from(self.port) + if self.class & UDP != 0 { 65_536 } else { 0 }
+    }
+
+    fn tool(&self) -> Tool {
+        CLASSES[usize::from(self.class & !UDP)]
+    }
+}
+
+/// Records of one shard of sources.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    all: Vec<Record>,
+    /// Only sources whose index has this many trailing zero bits are kept; grows when memory is short.
+    thinned: u32,
+}
+
+impl Records {
+    pub(crate) fn add(&mut self, key: ProbeKey, probe: &Probe) {
+        let udp = match key.kind() {
+            ProbeType::Syn => 0,
+            ProbeType::Udp => UDP,
+            _ => return,
+        };
+        if key.source().trailing_zeros() < self.thinned {
+            return;
+        }
+        let tool = super::tool_of(probe.consistent);
+        let class = CLASSES.iter().position(|class| *class == tool).unwrap_or(0) as u8;
+        self.all.push(Record {
+            source: key.source(),
+            first_seconds: probe.first.seconds().clamp(0, i64::from(u32::MAX)) as u32,
+            packets: probe.packets.min(u32::from(u16::MAX)) as u16,
+            minutes: (probe.last.seconds_since(probe.first) / 60.0).min(65_535.0) as u16,
+            port: key.port(),
+            class: class | udp,
+        });
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.all.capacity() * size_of::<Record>()
+    }
+
+    /// Keeps every other source only. True when something was dropped.
+    pub(crate) fn thin(&mut self) -> bool {
+        self.thinned += 1;
+        let (before, thinned) = (self.all.len(), self.thinned);
+        self.all.retain(|record| record.source.trailing_zeros() >= thinned);
+        self.all.shrink_to_fit();
+        self.all.len() < before
+    }
+}
+
+/// A record with its source's address.
+#[derive(Clone, Copy)]
+struct Start {
+    addr: Addr,
+    record: Record,
+}
+
+/// Time cut into slots.
+struct Slots {
+    begin: u32,
+    seconds: u32,
+    count: usize,
+}
+
+impl Slots {
+    fn over<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Self> {
+        let (begin, end) =
+            records.fold((u32::MAX, 0), |(low, high), r| (low.min(r.first_seconds), high.max(r.first_seconds)));
+        if begin > end {
+            return None;
+        }
+        let span = end - begin + 1;
+        let fitting = span.div_ceil(SLOTS_MAX as u32);
+        let seconds = (span / 144).clamp(SLOT_SECONDS_MIN, SLOT_SECONDS_MAX).max(fitting);
+        Some(Slots { begin, seconds, count: span.div_ceil(seconds) as usize })
+    }
+
+    fn of(&self, record: &Record) -> usize {
+        ((record.first_seconds - self.begin) / self.seconds) as usize
+    }
+}
+
+/// A surge on one port: first and last slot.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Surge {
+    from: usize,
+    to: usize,
+}
+
+/// The campaigns in all shards' records. `address` gives a source's address by shard and index.
+pub(crate) fn campaigns<'a>(
+    shards: impl Iterator<Item = &'a Records> + Clone,
+    address: impl Fn(usize, u32) -> Addr,
+) -> Vec<Campaign> {
+    let Some(slots) = Slots::over(shards.clone().flat_map(|shard| &shard.all)) else { return Vec::new() };
+    let mut counts = vec![0u16; PORTS * slots.count];
+    for record in shards.clone().flat_map(|shard| &shard.all) {
+        let cell = &mut counts[record.slot() * slots.count + slots.of(record)];
+        *cell = cell.saturating_add(1);
+    }
+    let surges: HashMap<usize, Vec<Surge>> = counts
+        .chunks_exact(slots.count)
+        .enumerate()
+        .filter_map(|(port, series)| Some((port, surges(series))).filter(|(_, found)| !found.is_empty()))
+        .collect();
+    drop(counts);
+    let mut starts: BTreeMap<usize, Vec<Start>> = BTreeMap::new();
+    for (shard, records) in shards.enumerate() {
+        for record in &records.all {
+            if surges.contains_key(&record.slot()) {
+                let addr = address(shard, record.source);
+                starts.entry(record.slot()).or_default().push(Start { addr, record: *record });
+            }
+        }
+    }
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (port, starts) in &starts {
+        drafts.extend(recurring(surges[port].iter().flat_map(|surge| drafts_of(starts, *surge, &slots)).collect()));
+    }
+    let mut found: Vec<Campaign> = across_ports(drafts).into_iter().map(|draft| draft.finding(&slots)).collect();
+    found.sort_by(|a, b| b.sources.cmp(&a.sources).then_with(|| a.id.cmp(&b.id)));
+    found
+}
+
+/// Intervals in which far more sources begin than the rest of the series explains.
+fn surges(series: &[u16]) -> Vec<Surge> {
+    let total: u64 = series.iter().map(|count| u64::from(*count)).sum();
+    if total < SOURCES_MIN as u64 || series.len() < 3 {
+        return Vec::new();
+    }
+    let usual = usual(series);
+    let bar = |slots: f64| SURGE_FACTOR * usual * slots + SURGE_DEVIATIONS * (usual * slots + 1.0).sqrt();
+    let around =
+        |at: usize| series[at.saturating_sub(1)..(at + 2).min(series.len())].iter().map(|c| f64::from(*c)).sum::<f64>();
+    let stands_out = |at: usize| {
+        let censored = at < 2 && f64::from(series[at]) < CENSORED_FACTOR * usual;
+        !censored
+            && (f64::from(series[at]) >= bar(1.0) || series[at] > 0 && around(at) >= bar(3.0).max(SOURCES_MIN as f64))
+    };
+    let goes_on = |at: usize| f64::from(series[at]) > 2.0 * usual + 2.0 * usual.sqrt() + 0.5;
+    let mut found: Vec<Surge> = Vec::new();
+    let mut at = 0;
+    while at < series.len() {
+        if !stands_out(at) {
+            at += 1;
+            continue;
+        }
+        let (mut from, mut to) = (at, at);
+        while from > 0 && goes_on(from - 1) {
+            from -= 1;
+        }
+        // One quiet slot does not end it.
+        while to + 1 < series.len() && (goes_on(to + 1) || to + 2 < series.len() && goes_on(to + 2)) {
+            to += 1;
+        }
+        match found.last_mut() {
+            Some(last) if last.to + 1 >= from => last.to = last.to.max(to),
+            _ => found.push(Surge { from, to }),
+        }
+        at = to + 1;
+    }
+    found
+}
+
+/// What is usual on a port: the mean over the quieter three quarters of its slots.
+fn usual(series: &[u16]) -> f64 {
+    let mut sorted = series.to_vec();
+    sorted.sort_unstable();
+    let quiet = &sorted[..(sorted.len() * 3 / 4).max(1)];
+    quiet.iter().map(|count| f64::from(*count)).sum::<f64>() / quiet.len() as f64
+}
+
+/// A campaign before its members' addresses are sorted and its sentence is written.
+#[derive(Clone, Debug)]
+struct Draft {
+    ports: BTreeSet<u16>,
+    udp: bool,
+    tool: Tool,
+    members: BTreeSet<Addr>,
+    packets: u64,
+    first: u32,
+    last: u32,
+    /// Members expected by chance.
+    chance: f64,
+    surges: u32,
+}
+
+/// One draft for each tool that stands out within a surge.
+fn drafts_of(starts: &[Start], surge: Surge, slots: &Slots) -> Vec<Draft> {
+    let length = (surge.to - surge.from + 1) as f64;
+    let mut drafts = Vec::new();
+    for tool in CLASSES {
+        let of_tool: Vec<&Start> = starts.iter().filter(|start| start.record.tool() == tool).collect();
+        let inside: Vec<&&Start> =
+            of_tool.iter().filter(|s| (surge.from..=surge.to).contains(&slots.of(&s.record))).collect();
+        let members: BTreeSet<Addr> = inside.iter().map(|start| start.addr).collect();
+        let mut series = vec![0u16; slots.count];
+        for start in &of_tool {
+            series[slots.of(&start.record)] = series[slots.of(&start.record)].saturating_add(1);
+        }
+        let chance = usual(&series) * length;
+        if members.len() < SOURCES_MIN || chance > members.len() as f64 * CHANCE_SHARE_MAX {
+            continue;
+        }
+        let record = &inside[0].record;
+        drafts.push(Draft {
+            ports: BTreeSet::from([record.port]),
+            udp: record.class & UDP != 0,
+            tool,
+            packets: inside.iter().map(|start| u64::from(start.record.packets)).sum(),
+            first: inside.iter().map(|start| start.record.first_seconds).min().unwrap_or(0),
+            last: inside.iter().map(|s| s.record.first_seconds + u32::from(s.record.minutes) * 60).max().unwrap_or(0),
+            members,
+            chance,
+            surges: 1,
+        });
+    }
+    drafts
+}
+
+/// Surges of one port and tool that share members are one campaign.
+fn recurring(drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut out: Vec<Draft> = Vec::new();
+    for draft in drafts {
+        let known = out.iter_mut().find(|known| {
+            let shared = known.members.intersection(&draft.members).count();
+            known.tool == draft.tool
+                && shared as f64 >= RECURRENCE_MIN * known.members.len().min(draft.members.len()) as f64
+        });
+        match known {
+            Some(known) => known.absorb(draft),
+            None => out.push(draft),
+        }
+    }
+    out
+}
+
+/// Campaigns of the same sources on several ports are one.
+fn across_ports(drafts: Vec<Draft>) -> Vec<Draft> {
+    let mut out: Vec<Draft> = Vec::new();
+    // Only drafts that share a member can be joined, so a member's latest draft is all that needs a look.
+    let mut latest: HashMap<Addr, usize> = HashMap::new();
+    for draft in drafts {
+        let mut shared: BTreeMap<usize, usize> = BTreeMap::new();
+        for member in &draft.members {
+            if let Some(at) = latest.get(member) {
+                *shared.entry(*at).or_default() += 1;
+            }
+        }
+        let same = shared.into_iter().find(|(at, count)| {
+            let other = &out[*at];
+            let union = other.members.len() + draft.members.len() - count;
+            other.tool == draft.tool && other.udp == draft.udp && *count as f64 >= PORTS_JOIN_MIN * union as f64
+        });
+        let at = same.map_or(out.len(), |(at, _)| at);
+        latest.extend(draft.members.iter().map(|member| (*member, at)));
+        if at == out.len() { out.push(draft) } else { out[at].absorb(draft) }
+    }
+    out
+}
+
+impl Draft {
+    fn absorb(&mut self, other: Draft) {
+        self.ports.extend(other.ports);
+        self.members.extend(other.members);
+        self.packets += other.packets;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.chance += other.chance;
+        self.surges += other.surges;
+    }
+
+    fn finding(self, slots: &Slots) -> Campaign {
+        let protocol = if self.udp { "udp" } else { "tcp" };
+        let sources = self.members.len();
+        let ports: Vec<u16> = self.ports.into_iter().collect();
+        let listed = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let share = (self.chance / sources as f64).min(1.0);
+        let tool = if self.tool == Tool::Unknown { String::new() } else { format!(" with {}", self.tool) };
+        let times = if self.surges > 1 { format!(", in {} waves", self.surges) } else { String::new() };
+        Campaign {
+            id: format!("{protocol}-{}-{}-{}", ports[0], self.tool, self.first),
+            tool: self.tool,
+            sources: sources as u64,
+            packets: self.packets,
+            first: Nanos(i64::from(self.first) * SECOND),
+            last: Nanos(i64::from(self.last) * SECOND),
+            confidence: (1.0 - share).clamp(0.5, 0.99),
+            thresholds: thresholds([
+                ("sources_min", SOURCES_MIN as f64),
+                ("surge_factor", SURGE_FACTOR),
+                ("surge_deviations", SURGE_DEVIATIONS),
+                ("chance_share_max", CHANCE_SHARE_MAX),
+                ("recurrence_min", RECURRENCE_MIN),
+                ("slot_seconds", f64::from(slots.seconds)),
+            ]),
+            detector: crate::detector("campaign"),
+            evidence: Vec::<Position>::new(),
+            reason: format!(
+                "{sources} sources began to probe {protocol}/{listed}{tool} together{times}; about {:.0} would have by chance.",
+                self.chance
+            ),
+            members: self.members.into_iter().collect(),
+            ports,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flat_series_has_no_surge() {
+        assert!(surges(&[20; 144]).is_empty());
+        let wave: Vec<u16> = (0..144).map(|slot| (100.0 + 35.0 * (slot as f64 / 23.0).sin()) as u16).collect();
+        assert!(surges(&wave).is_empty(), "a daily rhythm is not a surge");
+    }
+
+    #[test]
+    fn a_burst_on_a_quiet_port_is_one_surge() {
+        let mut series = [0u16; 144];
+        series[40..46].copy_from_slice(&[18, 9, 4, 0, 3, 1]);
+        assert_eq!(surges(&series), [Surge { from: 40, to: 45 }]);
+    }
+
+    #[test]
+    fn the_start_of_the_data_is_no_surge_on_a_busy_port() {
+        let mut series = [30u16; 144];
+        series[0] = 200;
+        assert!(surges(&series).is_empty());
+    }
+}

@@ -1,0 +1,224 @@
+//! Scans and the campaigns that they belong to.
+
+pub mod campaign;
+pub(crate) mod probe;
+
+use crate::config::{Scale, thresholds};
+use crate::ddos::amplification::Requests;
+use crate::ddos::vectors;
+use noroshi_model::finding::{Position, Scan, ScanProtocol, ScanType, Tool};
+use noroshi_model::packet::{ToolBits, Transport};
+use noroshi_model::{Addr, Nanos};
+use probe::{Probe, ProbeKey, ProbeType};
+
+/// Rate over the whole Internet that a scan must reach (Merit), packets per second.
+pub const RATE_PPS_MIN: f64 = 10.0;
+/// Ports of one destination that make a vertical scan.
+pub const VERTICAL_PORTS_MIN: u64 = 10;
+/// Probes per port of a vertical scan, at most; more is a conversation.
+pub const VERTICAL_PACKETS_PER_PORT_MAX: u64 = 6;
+/// Ports and destinations that make a block scan when no single port does.
+pub const BLOCK_PORTS_MIN: u64 = 5;
+/// Destinations of a block scan.
+pub const BLOCK_DESTINATIONS_MIN: u64 = 10;
+
+/// A finished run of probes that may be a scan, a series of requests or a series of logins.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) source: Addr,
+    pub(crate) kind: ProbeType,
+    pub(crate) port: u16,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) destinations: u64,
+    pub(crate) first: Nanos,
+    pub(crate) last: Nanos,
+    pub(crate) tool: Tool,
+    pub(crate) samples: Vec<Addr>,
+    pub(crate) peak_pps: u32,
+    pub(crate) evidence: Vec<Position>,
+}
+
+/// The tool that a set of fingerprints speaks for.
+pub(crate) fn tool_of(bits: ToolBits) -> Tool {
+    if bits.has(ToolBits::MIRAI) {
+        Tool::Mirai
+    } else if bits.has(ToolBits::ZMAP_OLD) || bits.has(ToolBits::ZMAP_NEW) {
+        Tool::Zmap
+    } else if bits.has(ToolBits::MASSCAN) {
+        Tool::Masscan
+    } else if bits.has(ToolBits::NMAP_SYN) {
+        Tool::Nmap
+    } else {
+        Tool::Unknown
+    }
+}
+
+impl Closed {
+    /// Keeps what may become a finding; drops the rest.
+    pub(crate) fn of(source: Addr, key: ProbeKey, probe: Probe, scale: &Scale) -> Option<Self> {
+        let destinations = probe.destinations.len();
+        let packets = u64::from(probe.packets);
+        let wide = key.kind().can_scan() && destinations >= scale.scan_destinations_min;
+        let insistent = packets >= 10 && packets >= destinations * 3;
+        let kept = match key.kind() {
+            ProbeType::Syn => wide || insistent,
+            ProbeType::Udp => wide || insistent && vectors::amplifier(key.port()).is_some(),
+            ProbeType::Data => insistent && crate::brute_force::service(key.port()).is_some(),
+            _ => wide,
+        };
+        kept.then(|| Closed {
+            source,
+            kind: key.kind(),
+            port: key.port(),
+            packets,
+            bytes: probe.bytes,
+            destinations,
+            first: probe.first,
+            last: probe.last,
+            tool: tool_of(probe.consistent),
+            peak_pps: probe.peak_pps(),
+            evidence: probe.evidence(),
+            samples: probe.long.map(|long| long.samples).unwrap_or_default(),
+        })
+    }
+
+    /// As requests to a service that amplifies.
+    pub(crate) fn requests(&self) -> Option<Requests> {
+        (self.kind == ProbeType::Udp).then(|| Requests {
+            source: self.source,
+            port: self.port,
+            packets: self.packets,
+            bytes: self.bytes,
+            destinations: self.destinations,
+            first: self.first,
+            last: self.last,
+            peak_pps: self.peak_pps,
+            evidence: self.evidence.clone(),
+        })
+    }
+
+    /// As a horizontal scan, when wide and fast enough.
+    pub(crate) fn scan(&self, scale: &Scale, named: &[Tool]) -> Option<Scan> {
+        let rate = rate_internet(self.packets, self.first, self.last, scale);
+        if !self.kind.can_scan() || self.destinations < scale.scan_destinations_min || rate < RATE_PPS_MIN {
+            return None;
+        }
+        let tool = match self.tool {
+            Tool::Unknown if named.len() == 1 && self.kind == ProbeType::Syn => named[0],
+            tool => tool,
+        };
+        let (protocol, port) = match self.kind {
+            ProbeType::Udp => (ScanProtocol::Udp, Some(self.port)),
+            ProbeType::Icmp => (ScanProtocol::Icmp, None),
+            ProbeType::Icmpv6 => (ScanProtocol::Icmpv6, None),
+            _ => (ScanProtocol::Tcp, Some(self.port)),
+        };
+        let target = port.map_or_else(|| format!("with {protocol}"), |port| format!("on {protocol}/{port}"));
+        Some(Scan {
+            source: self.source,
+            protocol,
+            port,
+            kind: ScanType::Horizontal,
+            packets: self.packets,
+            destinations: self.destinations,
+            first: self.first,
+            last: self.last,
+            tool,
+            confidence: horizontal_confidence(self.destinations, scale),
+            thresholds: thresholds([
+                ("destinations_min", scale.scan_destinations_min as f64),
+                ("rate_pps_min", RATE_PPS_MIN),
+                ("gap_seconds", scale.scan_gap as f64 / 1e9),
+                ("monitored_addresses", scale.addresses as f64),
+            ]),
+            detector: crate::detector("scan"),
+            evidence: self.evidence.clone(),
+            reason: format!(
+                "{} probed {} monitored addresses {target} with {} packets in {:.0} s.",
+                self.source,
+                self.destinations,
+                self.packets,
+                self.last.seconds_since(self.first)
+            ),
+        })
+    }
+}
+
+/// Packets per second over the whole Internet, as if the monitored space were a fair sample of it.
+fn rate_internet(packets: u64, first: Nanos, last: Nanos, scale: &Scale) -> f64 {
+    packets as f64 / last.seconds_since(first).max(1.0) * scale.factor()
+}
+
+fn horizontal_confidence(destinations: u64, scale: &Scale) -> f64 {
+    let margin = (destinations as f64 / scale.scan_destinations_min as f64).log2().clamp(0.0, 5.0) / 5.0;
+    0.7 + 0.29 * margin
+}
+
+/// The vertical scan in what a source sent to its main destination, if it is one.
+pub(crate) fn vertical(source: &crate::source::Source) -> Option<Scan> {
+    let vertical = source.vertical.as_ref()?;
+    let ports = vertical.ports.len();
+    if ports < VERTICAL_PORTS_MIN || vertical.packets > ports * VERTICAL_PACKETS_PER_PORT_MAX {
+        return None;
+    }
+    let tools = source.tools.tools();
+    Some(Scan {
+        source: source.addr,
+        protocol: if vertical.protocol == Transport::Udp { ScanProtocol::Udp } else { ScanProtocol::Tcp },
+        port: None,
+        kind: ScanType::Vertical,
+        packets: vertical.packets,
+        destinations: 1,
+        first: vertical.first,
+        last: vertical.last,
+        tool: if tools.len() == 1 { tools[0] } else { Tool::Unknown },
+        confidence: 0.7 + 0.29 * (ports as f64 / VERTICAL_PORTS_MIN as f64).log2().clamp(0.0, 5.0) / 5.0,
+        thresholds: thresholds([
+            ("ports_min", VERTICAL_PORTS_MIN as f64),
+            ("packets_per_port_max", VERTICAL_PACKETS_PER_PORT_MAX as f64),
+        ]),
+        detector: crate::detector("scan"),
+        evidence: vertical.position.into_iter().collect(),
+        reason: format!(
+            "{} probed {ports} ports of {} with {} packets.",
+            source.addr, vertical.destination, vertical.packets
+        ),
+    })
+}
+
+/// The block scan of a source whose ports are each too narrow to count alone.
+pub(crate) fn block(source: &crate::source::Source) -> Option<Scan> {
+    let (ports, destinations) = (source.port_count(), source.destinations.len());
+    let asked = source.packets - source.answers;
+    // A scan spends few packets on each pair of port and destination; whoever talks spends more.
+    let pairs = ports.max(destinations);
+    if ports < BLOCK_PORTS_MIN || destinations < BLOCK_DESTINATIONS_MIN || asked > pairs * VERTICAL_PACKETS_PER_PORT_MAX
+    {
+        return None;
+    }
+    let (first, last) = source.times()?;
+    let tools = source.tools.tools();
+    Some(Scan {
+        source: source.addr,
+        protocol: if source.tcp_ports.len() >= source.udp_ports.len() { ScanProtocol::Tcp } else { ScanProtocol::Udp },
+        port: None,
+        kind: ScanType::Block,
+        packets: asked,
+        destinations,
+        first,
+        last,
+        tool: if tools.len() == 1 { tools[0] } else { Tool::Unknown },
+        confidence: 0.7,
+        thresholds: thresholds([
+            ("ports_min", BLOCK_PORTS_MIN as f64),
+            ("destinations_min", BLOCK_DESTINATIONS_MIN as f64),
+        ]),
+        detector: crate::detector("scan"),
+        evidence: source.vertical.as_ref().and_then(|vertical| vertical.position).into_iter().collect(),
+        reason: format!(
+            "{} probed {ports} ports of {destinations} monitored addresses with {asked} packets.",
+            source.addr
+        ),
+    })
+}

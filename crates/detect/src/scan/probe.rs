@@ -1,0 +1,205 @@
+//! Probes of one source at one port: the unit that scans are made of.
+//!
+//! After the darknet events of Merit (Durumeric, Bailey, Halderman, USENIX Security 2014, and their published
+//! aggregator): packets of one source, port and type belong together until a gap.
+
+use crate::ddos::vectors;
+use crate::set::AddrSet;
+use noroshi_model::finding::Position;
+use noroshi_model::packet::{Has, Packet, ToolBits, Transport, tcp};
+use noroshi_model::{Addr, Nanos};
+
+/// What kind of packet probes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub(crate) enum ProbeType {
+    /// SYN without ACK.
+    Syn,
+    /// FIN, NULL, XMAS and other combinations that open nothing.
+    OddTcp,
+    /// Bare ACK without payload.
+    Ack,
+    /// TCP with payload or within a connection.
+    Data,
+    /// UDP that asks.
+    Udp,
+    /// ICMP echo, timestamp, information and address mask requests.
+    Icmp,
+    /// ICMPv6 echo request.
+    Icmpv6,
+}
+
+impl ProbeType {
+    /// The type of a packet; none for answers and for what neither asks nor carries.
+    #[inline]
+    pub(crate) fn of(row: &Packet) -> Option<Self> {
+        if !row.has.has(Has::IP) || row.has.has(Has::LATER_FRAGMENT) {
+            return None;
+        }
+        match row.transport {
+            Transport::Tcp if row.has.has(Has::TCP) => Some(Self::of_tcp(row)),
+            Transport::Udp if row.has.has(Has::PORTS) && !replies(row) => Some(ProbeType::Udp),
+            Transport::Icmp if matches!(row.icmp_type, 8 | 13 | 15 | 17) => Some(ProbeType::Icmp),
+            Transport::Icmpv6 if row.icmp_type == 128 => Some(ProbeType::Icmpv6),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn of_tcp(row: &Packet) -> Self {
+        let flags = row.tcp_flags & (tcp::SYN | tcp::ACK | tcp::FIN | tcp::RST | tcp::PSH | tcp::URG);
+        if flags == tcp::SYN {
+            ProbeType::Syn
+        } else if row.payload_len > 0 || flags & (tcp::ACK | tcp::FIN) == tcp::ACK | tcp::FIN {
+            ProbeType::Data
+        } else if flags == tcp::ACK {
+            ProbeType::Ack
+        } else {
+            ProbeType::OddTcp
+        }
+    }
+
+    /// Whether a scan can be made of such packets.
+    pub(crate) fn can_scan(self) -> bool {
+        !matches!(self, ProbeType::Data | ProbeType::Ack)
+    }
+}
+
+/// UDP from a service port to a client port answers.
+#[inline]
+fn replies(row: &Packet) -> bool {
+    let service = row.sport < 1_024 || vectors::amplifier(row.sport).is_some();
+    service && row.dport >= 1_024 && vectors::amplifier(row.dport).is_none()
+}
+
+/// Source, type and port packed into one word.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct ProbeKey(u64);
+
+impl ProbeKey {
+    #[inline]
+    pub(crate) fn new(source: u32, kind: ProbeType, row: &Packet) -> Self {
+        let port = if row.has.has(Has::PORTS) { row.dport } else { 0 };
+        ProbeKey(u64::from(source) << 24 | u64::from(port) << 8 | kind as u64)
+    }
+
+    /// Index of the source in its shard.
+    pub(crate) fn source(self) -> u32 {
+        (self.0 >> 24) as u32
+    }
+
+    pub(crate) fn port(self) -> u16 {
+        (self.0 >> 8) as u16
+    }
+
+    pub(crate) fn kind(self) -> ProbeType {
+        match self.0 as u8 {
+            0 => ProbeType::Syn,
+            1 => ProbeType::OddTcp,
+            2 => ProbeType::Ack,
+            3 => ProbeType::Data,
+            4 => ProbeType::Udp,
+            5 => ProbeType::Icmp,
+            _ => ProbeType::Icmpv6,
+        }
+    }
+}
+
+/// Destinations that are kept by name, to ask later whether they answered.
+const SAMPLES_MAX: usize = 8;
+/// Packets from which on the longer account is kept.
+const LONG_FROM: u32 = 4;
+
+/// Probes of one source at one port, so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    pub(crate) first: Nanos,
+    pub(crate) last: Nanos,
+    pub(crate) packets: u32,
+    /// Fingerprints that every packet satisfied.
+    pub(crate) consistent: ToolBits,
+    pub(crate) bytes: u64,
+    pub(crate) destinations: AddrSet,
+    pub(crate) position: u64,
+    pub(crate) file: u32,
+    pub(crate) long: Option<Box<Long>>,
+}
+
+/// What is kept once a probe has become more than a handful of packets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Long {
+    /// Some destinations.
+    pub(crate) samples: Vec<Addr>,
+    second: i64,
+    in_second: u32,
+    pub(crate) peak_pps: u32,
+    pub(crate) evidence: Vec<Position>,
+}
+
+impl Probe {
+    #[inline]
+    pub(crate) fn new(row: &Packet, position: Position) -> Self {
+        let mut destinations = AddrSet::default();
+        destinations.insert(row.dst);
+        Probe {
+            first: row.ts,
+            last: row.ts,
+            packets: 1,
+            consistent: row.tool_bits,
+            bytes: u64::from(row.wire_len),
+            destinations,
+            position: position.packet,
+            file: position.file,
+            long: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, row: &Packet, position: Position) {
+        self.first = self.first.min(row.ts);
+        self.last = self.last.max(row.ts);
+        self.packets = self.packets.saturating_add(1);
+        self.consistent = ToolBits(self.consistent.0 & row.tool_bits.0);
+        self.bytes += u64::from(row.wire_len);
+        let fresh = self.destinations.insert(row.dst);
+        if self.packets >= LONG_FROM {
+            self.long.get_or_insert_default().add(row, position, fresh, self.packets);
+        }
+    }
+
+    /// First packet and a few later ones.
+    pub(crate) fn evidence(&self) -> Vec<Position> {
+        let first = Position { file: self.file, packet: self.position };
+        let later = self.long.as_ref().map_or(&[][..], |long| &long.evidence);
+        [first].into_iter().chain(later.iter().copied()).collect()
+    }
+
+    /// Largest number of packets in one second.
+    pub(crate) fn peak_pps(&self) -> u32 {
+        self.long.as_ref().map_or(1, |long| long.peak_pps)
+    }
+
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.destinations.heap_bytes()
+            + self.long.as_ref().map_or(0, |long| (size_of::<Long>() + long.samples.capacity() * 16) as u64)
+    }
+}
+
+impl Long {
+    #[inline]
+    fn add(&mut self, row: &Packet, position: Position, fresh: bool, packets: u32) {
+        if (fresh || self.samples.is_empty()) && self.samples.len() < SAMPLES_MAX {
+            self.samples.push(row.dst);
+        }
+        let second = row.ts.seconds();
+        if second == self.second {
+            self.in_second += 1;
+        } else {
+            (self.second, self.in_second) = (second, 1);
+        }
+        self.peak_pps = self.peak_pps.max(self.in_second);
+        if matches!(packets, 10 | 100 | 1_000 | 10_000) {
+            self.evidence.push(position);
+        }
+    }
+}

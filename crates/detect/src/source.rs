@@ -1,0 +1,335 @@
+//! What each source did: counts, tools, and its probes of each port.
+
+use crate::config::Scale;
+use crate::payload::Payloads;
+use crate::scan::probe::{Probe, ProbeKey, ProbeType};
+use crate::scan::{Closed, campaign::Records};
+use crate::set::{AddrSet, PortSet};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use noroshi_model::finding::{Position, Tool};
+use noroshi_model::packet::{Has, Packet, PacketBatch, ToolBits, Transport};
+use noroshi_model::{Addr, Nanos};
+
+/// Probes that must agree before a tool is named (methods G).
+pub const TOOL_PROBES_MIN: u32 = 3;
+/// Share of a source's SYNs that must carry a sixteen-bit relation. By chance 1 in 65,536 does, so a source with a
+/// million probes shows fifteen.
+pub const TOOL_SHARE_MIN: f64 = 0.1;
+/// Share that must have a shape that many stacks could have.
+pub const TOOL_SHAPE_SHARE_MIN: f64 = 0.5;
+/// Ports of a source from which on its ports per destination are followed.
+const VERTICAL_PORTS_FROM: u64 = 5;
+
+/// Counts of SYNs that satisfy each test. Saturating.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ToolHits {
+    syn: u32,
+    mirai: u32,
+    zmap_old: u32,
+    zmap_new: u32,
+    masscan: u32,
+    nmap: u32,
+    /// `seq ^ src ^ (sport << 16 | dport)` of the first SYN, and how many later ones repeat it (unicornscan).
+    unicorn_key: u32,
+    unicorn: u32,
+}
+
+impl ToolHits {
+    #[inline]
+    fn add(&mut self, row: &Packet) {
+        self.syn = self.syn.saturating_add(1);
+        let bits = row.tool_bits;
+        if bits.any() {
+            let hit = |bit| u32::from(bits.has(bit));
+            self.mirai = self.mirai.saturating_add(hit(ToolBits::MIRAI));
+            self.zmap_old = self.zmap_old.saturating_add(hit(ToolBits::ZMAP_OLD));
+            self.zmap_new = self.zmap_new.saturating_add(hit(ToolBits::ZMAP_NEW));
+            self.masscan = self.masscan.saturating_add(hit(ToolBits::MASSCAN));
+            self.nmap = self.nmap.saturating_add(hit(ToolBits::NMAP_SYN));
+        }
+        let key = row.seq ^ crate::set::key(row.src) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
+        if self.syn == 1 {
+            self.unicorn_key = key;
+        }
+        self.unicorn = self.unicorn.saturating_add(u32::from(key == self.unicorn_key));
+    }
+
+    /// Tools named with at least [`TOOL_PROBES_MIN`] agreeing probes.
+    pub(crate) fn tools(&self) -> Vec<Tool> {
+        let at_least =
+            |hits: u32, share: f64| hits >= TOOL_PROBES_MIN && f64::from(hits) >= f64::from(self.syn) * share;
+        let zmap = at_least(self.zmap_old, TOOL_SHARE_MIN) || at_least(self.zmap_new, TOOL_SHAPE_SHARE_MIN);
+        [
+            (Tool::Zmap, zmap),
+            (Tool::Masscan, at_least(self.masscan, TOOL_SHARE_MIN)),
+            (Tool::Mirai, at_least(self.mirai, 0.0)),
+            (Tool::Nmap, at_least(self.nmap, TOOL_SHAPE_SHARE_MIN)),
+            // The relation holds for a first packet by definition, so one more is asked for.
+            (Tool::Unicornscan, at_least(self.unicorn.saturating_sub(1), TOOL_SHAPE_SHARE_MIN)),
+        ]
+        .into_iter()
+        .filter_map(|(tool, named)| named.then_some(tool))
+        .collect()
+    }
+}
+
+/// Ports of the destination that takes most of a source's probes (Boyer and Moore's majority vote).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Vertical {
+    pub(crate) destination: Addr,
+    votes: u64,
+    pub(crate) packets: u64,
+    pub(crate) ports: PortSet,
+    pub(crate) protocol: Transport,
+    pub(crate) first: Nanos,
+    pub(crate) last: Nanos,
+    pub(crate) position: Option<Position>,
+}
+
+impl Vertical {
+    fn add(&mut self, row: &Packet, position: Position) {
+        if self.votes == 0 {
+            *self = Vertical {
+                destination: row.dst,
+                protocol: row.transport,
+                first: row.ts,
+                position: Some(position),
+                ..Vertical::default()
+            };
+        }
+        if self.destination == row.dst {
+            self.votes += 1;
+            self.packets += 1;
+            self.ports.insert(row.dport);
+            self.last = row.ts;
+        } else {
+            self.votes -= 1;
+        }
+    }
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) addr: Addr,
+    pub(crate) packets: u64,
+    pub(crate) first: Nanos,
+    pub(crate) last: Nanos,
+    pub(crate) destinations: AddrSet,
+    pub(crate) tcp_ports: PortSet,
+    pub(crate) udp_ports: PortSet,
+    sctp_ports: u32,
+    pub(crate) tools: ToolHits,
+    /// Packets that answer rather than ask.
+    pub(crate) answers: u64,
+    pub(crate) vertical: Option<Box<Vertical>>,
+    file: u32,
+    has_time: bool,
+}
+
+impl Source {
+    fn new(row: &Packet) -> Self {
+        Source {
+            addr: row.src,
+            packets: 0,
+            first: row.ts,
+            last: row.ts,
+            destinations: AddrSet::default(),
+            tcp_ports: PortSet::default(),
+            udp_ports: PortSet::default(),
+            sctp_ports: 0,
+            tools: ToolHits::default(),
+            answers: 0,
+            vertical: None,
+            file: u32::MAX,
+            has_time: false,
+        }
+    }
+
+    /// First and last packet, when any carried a time.
+    pub(crate) fn times(&self) -> Option<(Nanos, Nanos)> {
+        self.has_time.then_some((self.first, self.last))
+    }
+
+    /// Distinct destination ports, each protocol by itself.
+    pub(crate) fn port_count(&self) -> u64 {
+        self.tcp_ports.len() + self.udp_ports.len() + u64::from(self.sctp_ports)
+    }
+
+    fn heap_bytes(&self) -> u64 {
+        let vertical = self.vertical.as_ref().map_or(0, |v| size_of::<Vertical>() as u64 + v.ports.heap_bytes());
+        self.destinations.heap_bytes() + self.tcp_ports.heap_bytes() + self.udp_ports.heap_bytes() + vertical
+    }
+}
+
+/// Packets and distinct sources by destination port: index is the port, plus 65,536 for UDP and twice that for SCTP.
+pub(crate) struct PortCounts {
+    pub(crate) packets: Vec<u32>,
+    pub(crate) sources: Vec<u32>,
+}
+
+/// Slots of [`PortCounts`].
+pub(crate) const PORT_SLOTS: usize = 3 * 65_536;
+
+/// All sources of one shard.
+pub(crate) struct SourceShard {
+    index: HashMap<Addr, u32, RandomState>,
+    pub(crate) sources: Vec<Source>,
+    probes: HashMap<ProbeKey, Probe, RandomState>,
+    /// Pairs of source and SCTP port; too rare to cost every source a set.
+    sctp_ports: HashMap<u64, (), RandomState>,
+    pub(crate) ports: PortCounts,
+    pub(crate) closed: Vec<Closed>,
+    pub(crate) records: Records,
+    pub(crate) payloads: Payloads,
+    /// Distinct sources per input.
+    pub(crate) by_file: Vec<u64>,
+}
+
+impl SourceShard {
+    pub(crate) fn new() -> Self {
+        SourceShard {
+            index: HashMap::default(),
+            sources: Vec::new(),
+            probes: HashMap::default(),
+            sctp_ports: HashMap::default(),
+            ports: PortCounts { packets: vec![0; PORT_SLOTS], sources: vec![0; PORT_SLOTS] },
+            closed: Vec::new(),
+            records: Records::default(),
+            payloads: Payloads::default(),
+            by_file: Vec::new(),
+        }
+    }
+
+    /// The source of that address.
+    pub(crate) fn get(&self, addr: Addr) -> Option<&Source> {
+        self.index.get(&addr).map(|at| &self.sources[*at as usize])
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, batch: &PacketBatch, row_at: u32, scale: &Scale) {
+        let row = &batch.rows[row_at as usize];
+        let position = Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
+        let at = match self.index.entry(row.src) {
+            Entry::Occupied(entry) => *entry.get() as usize,
+            Entry::Vacant(entry) => {
+                entry.insert(self.sources.len() as u32);
+                self.sources.push(Source::new(row));
+                self.sources.len() - 1
+            }
+        };
+        let source = &mut self.sources[at];
+        source.packets += 1;
+        if source.file != batch.file {
+            source.file = batch.file;
+            let file = batch.file as usize;
+            if self.by_file.len() <= file {
+                self.by_file.resize(file + 1, 0);
+            }
+            self.by_file[file] += 1;
+        }
+        if row.has.has(Has::TIME) {
+            if !source.has_time {
+                (source.first, source.last, source.has_time) = (row.ts, row.ts, true);
+            }
+            source.first = source.first.min(row.ts);
+            source.last = source.last.max(row.ts);
+        }
+        source.destinations.insert(row.dst);
+        if row.has.has(Has::PORTS) {
+            self.port(at, row);
+        }
+        let source = &mut self.sources[at];
+        if crate::ddos::vectors::is_backscatter(row) {
+            source.answers += 1;
+        } else if let Some(kind) = ProbeType::of(row) {
+            if kind == ProbeType::Syn {
+                source.tools.add(row);
+            }
+            if row.has.has(Has::PORTS) && source.port_count() >= VERTICAL_PORTS_FROM && kind.can_scan() {
+                source.vertical.get_or_insert_default().add(row, position);
+            }
+            self.probe(at as u32, kind, row, position, scale);
+        }
+        if row.payload_cap > 0 {
+            self.payloads.add(batch, row);
+        }
+    }
+
+    #[inline]
+    fn port(&mut self, at: usize, row: &Packet) {
+        let source = &mut self.sources[at];
+        let (protocol, fresh) = match row.transport {
+            Transport::Tcp => (0, source.tcp_ports.insert(row.dport)),
+            Transport::Udp => (1, source.udp_ports.insert(row.dport)),
+            Transport::Sctp => {
+                let fresh = self.sctp_ports.insert((at as u64) << 16 | u64::from(row.dport), ()).is_none();
+                source.sctp_ports += u32::from(fresh);
+                (2, fresh)
+            }
+            _ => return,
+        };
+        let slot = protocol << 16 | usize::from(row.dport);
+        self.ports.packets[slot] = self.ports.packets[slot].saturating_add(1);
+        self.ports.sources[slot] += u32::from(fresh);
+    }
+
+    #[inline]
+    fn probe(&mut self, at: u32, kind: ProbeType, row: &Packet, position: Position, scale: &Scale) {
+        let key = ProbeKey::new(at, kind, row);
+        match self.probes.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(Probe::new(row, position));
+            }
+            Entry::Occupied(mut entry) => {
+                let probe = entry.get_mut();
+                if row.ts.0.saturating_sub(probe.last.0) > scale.scan_gap {
+                    let over = std::mem::replace(probe, Probe::new(row, position));
+                    self.close(key, over, scale);
+                } else {
+                    probe.add(row, position);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, key: ProbeKey, probe: Probe, scale: &Scale) {
+        self.records.add(key, &probe);
+        if let Some(closed) = Closed::of(self.sources[key.source() as usize].addr, key, probe, scale) {
+            self.closed.push(closed);
+        }
+    }
+
+    /// Closes the probes that have been silent for longer than the gap.
+    pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
+        let over: Vec<(ProbeKey, Probe)> =
+            self.probes.extract_if(|_, probe| now.0.saturating_sub(probe.last.0) > scale.scan_gap).collect();
+        for (key, probe) in over {
+            self.close(key, probe, scale);
+        }
+    }
+
+    /// Closes all probes.
+    pub(crate) fn finish(&mut self, scale: &Scale) {
+        for (key, probe) in std::mem::take(&mut self.probes) {
+            self.close(key, probe, scale);
+        }
+        self.closed.sort_by_key(|closed| (closed.first, closed.source, closed.port));
+    }
+
+    /// Bytes held, to within the slack of the allocator.
+    pub(crate) fn bytes(&self) -> u64 {
+        let index = self.index.capacity() * (size_of::<(Addr, u32)>() + 1);
+        let sources = self.sources.capacity() * size_of::<Source>();
+        let probes = self.probes.capacity() * (size_of::<(ProbeKey, Probe)>() + 1);
+        (index + sources + probes + self.records.bytes()) as u64
+    }
+
+    /// Bytes behind pointers; walks every source, so it is asked for seldom.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.sources.iter().map(Source::heap_bytes).sum::<u64>()
+            + self.probes.values().map(Probe::heap_bytes).sum::<u64>()
+    }
+}

@@ -1,0 +1,229 @@
+//! Counts that need no table: per input, per slot of time, per oddity.
+
+use crate::ddos::vectors;
+use noroshi_model::Nanos;
+use noroshi_model::packet::{Has, Oddities, Packet, PacketBatch, Transport, tcp};
+use noroshi_model::report::{FileSummary, Timeline, TransportCounts};
+use std::collections::BTreeMap;
+
+/// Counts of one input.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileTally {
+    pub(crate) packets: u64,
+    wire: u64,
+    captured: u64,
+    v4: u64,
+    v6: u64,
+    transport: [u64; 6],
+    first: Option<Nanos>,
+    last: Option<Nanos>,
+    earliest: Option<Nanos>,
+    latest: Option<Nanos>,
+}
+
+impl FileTally {
+    fn add(&mut self, row: &Packet) {
+        self.packets += 1;
+        self.wire += u64::from(row.wire_len);
+        self.captured += u64::from(row.cap_len);
+        self.transport[row.transport as usize] += 1;
+        if row.has.has(Has::IP) {
+            if row.src.is_v4() { self.v4 += 1 } else { self.v6 += 1 }
+        }
+        if row.has.has(Has::TIME) {
+            self.first.get_or_insert(row.ts);
+            self.last = Some(row.ts);
+            self.earliest = Some(self.earliest.map_or(row.ts, |time| time.min(row.ts)));
+            self.latest = Some(self.latest.map_or(row.ts, |time| time.max(row.ts)));
+        }
+    }
+
+    /// Appends a later part of the same input.
+    fn append(&mut self, later: &FileTally) {
+        self.packets += later.packets;
+        self.wire += later.wire;
+        self.captured += later.captured;
+        self.v4 += later.v4;
+        self.v6 += later.v6;
+        for (sum, count) in self.transport.iter_mut().zip(later.transport) {
+            *sum += count;
+        }
+        self.first = self.first.or(later.first);
+        self.last = later.last.or(self.last);
+        self.earliest = self.earliest.into_iter().chain(later.earliest).min();
+        self.latest = self.latest.into_iter().chain(later.latest).max();
+    }
+
+    /// Writes the counts into a summary.
+    pub(crate) fn write(&self, summary: &mut FileSummary) {
+        let [tcp, udp, icmp, icmpv6, sctp, other] = self.transport;
+        summary.packets = self.packets;
+        summary.bytes_on_wire = self.wire;
+        summary.bytes_captured = self.captured;
+        summary.ipv4_packets = self.v4;
+        summary.ipv6_packets = self.v6;
+        summary.transport = TransportCounts { tcp, udp, icmp, icmpv6, sctp, other };
+        (summary.first, summary.last) = (self.first, self.last);
+        (summary.earliest, summary.latest) = (self.earliest, self.latest);
+    }
+}
+
+/// Names of the series of the timeline.
+const SERIES: [&str; 6] = ["tcp-syn", "tcp-other", "udp", "icmp", "backscatter", "other"];
+/// Slot lengths that a timeline may have, seconds.
+const SLOT_SECONDS: [i64; 8] = [1, 10, 60, 300, 600, 3_600, 21_600, 86_400];
+/// Slots of a timeline, at most; past it the next longer slot is taken.
+const SLOTS_MAX: usize = 1_500;
+
+fn series_of(row: &Packet) -> usize {
+    if vectors::is_backscatter(row) {
+        return 4;
+    }
+    match row.transport {
+        Transport::Tcp if row.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN => 0,
+        Transport::Tcp => 1,
+        Transport::Udp => 2,
+        Transport::Icmp | Transport::Icmpv6 => 3,
+        _ => 5,
+    }
+}
+
+/// Packets per slot; slots grow as the data does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slots {
+    level: usize,
+    counts: BTreeMap<i64, [u64; 6]>,
+}
+
+impl Slots {
+    fn add(&mut self, slot_start: i64, counts: &[u64; 6]) {
+        let key = slot_start.div_euclid(SLOT_SECONDS[self.level]);
+        for (sum, count) in self.counts.entry(key).or_default().iter_mut().zip(counts) {
+            *sum += count;
+        }
+        while self.too_many() && self.level + 1 < SLOT_SECONDS.len() {
+            self.coarsen();
+        }
+        // Beyond the coarsest level only absurd times are left: the latest slot gives way.
+        if self.counts.len() > SLOTS_MAX * 8 {
+            self.counts.pop_last();
+        }
+    }
+
+    /// Gaps count too, since plots show them.
+    fn too_many(&self) -> bool {
+        let span = match (self.counts.first_key_value(), self.counts.last_key_value()) {
+            (Some((first, _)), Some((last, _))) => last - first,
+            _ => 0,
+        };
+        span >= SLOTS_MAX as i64
+    }
+
+    fn coarsen(&mut self) {
+        let old = SLOT_SECONDS[self.level];
+        self.level += 1;
+        let new = SLOT_SECONDS[self.level];
+        let mut counts = BTreeMap::<i64, [u64; 6]>::new();
+        for (key, values) in std::mem::take(&mut self.counts) {
+            for (sum, count) in counts.entry((key * old).div_euclid(new)).or_default().iter_mut().zip(values) {
+                *sum += count;
+            }
+        }
+        self.counts = counts;
+    }
+
+    /// As the report shows it; empty slots are zeros.
+    pub(crate) fn timeline(&self) -> Timeline {
+        let (Some((first, _)), Some((last, _))) = (self.counts.first_key_value(), self.counts.last_key_value()) else {
+            return Timeline::default();
+        };
+        let slot = SLOT_SECONDS[self.level];
+        let count = (last - first + 1).min(SLOTS_MAX as i64 + 1) as usize;
+        let mut series: BTreeMap<String, Vec<u64>> =
+            SERIES.iter().map(|name| ((*name).to_owned(), vec![0; count])).collect();
+        for (key, values) in &self.counts {
+            let at = (key - first) as usize;
+            for (name, value) in SERIES.iter().zip(values) {
+                if let Some(cell) = series.get_mut(*name).and_then(|cells| cells.get_mut(at)) {
+                    *cell += value;
+                }
+            }
+        }
+        Timeline { start: Some(Nanos::from_seconds(first * slot)), slot_seconds: slot as u64, series }
+    }
+}
+
+/// Counts of one batch, made in parallel and added up in order.
+pub(crate) struct BatchTally {
+    file: u32,
+    tally: FileTally,
+    slots: Vec<(i64, [u64; 6])>,
+    oddities: [u32; 32],
+}
+
+impl BatchTally {
+    pub(crate) fn of(batch: &PacketBatch, keep: impl Fn(&Packet) -> bool) -> Self {
+        let mut out =
+            BatchTally { file: batch.file, tally: FileTally::default(), slots: Vec::new(), oddities: [0; 32] };
+        let mut current: Option<(i64, [u64; 6])> = None;
+        for row in &batch.rows {
+            out.tally.add(row);
+            if !keep(row) {
+                continue;
+            }
+            let mut bits = row.oddities.0;
+            while bits != 0 {
+                out.oddities[bits.trailing_zeros() as usize] += 1;
+                bits &= bits - 1;
+            }
+            if !row.has.has(Has::TIME) {
+                continue;
+            }
+            let second = row.ts.seconds();
+            match &mut current {
+                Some((at, counts)) if *at == second => counts[series_of(row)] += 1,
+                _ => {
+                    out.slots.extend(current.take());
+                    let mut counts = [0; 6];
+                    counts[series_of(row)] = 1;
+                    current = Some((second, counts));
+                }
+            }
+        }
+        out.slots.extend(current);
+        out
+    }
+}
+
+/// Counts of the whole run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) files: Vec<FileTally>,
+    pub(crate) slots: Slots,
+    oddities: [u64; 32],
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, batch: &BatchTally) {
+        let file = batch.file as usize;
+        if self.files.len() <= file {
+            self.files.resize(file + 1, FileTally::default());
+        }
+        self.files[file].append(&batch.tally);
+        for (second, counts) in &batch.slots {
+            self.slots.add(*second, counts);
+        }
+        for (sum, count) in self.oddities.iter_mut().zip(batch.oddities) {
+            *sum += u64::from(count);
+        }
+    }
+
+    /// Oddity code to number of packets; only those that occurred.
+    pub(crate) fn oddities(&self) -> BTreeMap<String, u64> {
+        Oddities::NAMES
+            .iter()
+            .map(|(bit, code)| ((*code).to_owned(), self.oddities[bit.0.trailing_zeros() as usize]))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
