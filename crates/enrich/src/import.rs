@@ -103,6 +103,9 @@ fn import_stoppable(
         Some(_) => Outcome::Replaced,
         None => Outcome::Added,
     };
+    if let Some(old) = repeated(&manifest, &info) {
+        return Ok(summary(old.clone(), Outcome::Unchanged));
+    }
     // A file that the present manifest names is complete, and writing it again would put it at risk.
     let written = manifest.tables.iter().any(|table| table.file == info.file) && dir.join(&info.file).exists();
     manifest.tables.retain(|table| !same(table));
@@ -116,6 +119,16 @@ fn import_stoppable(
     replace_manifest(dir, &manifest, stop)?;
     remove_unnamed(dir, &manifest);
     Ok(summary(info, outcome))
+}
+
+/// The newest version, when the same content merely has a younger file: that dates the copy, not the knowledge.
+fn repeated<'a>(manifest: &'a Manifest, info: &TableInfo) -> Option<&'a TableInfo> {
+    let newest = manifest.tables.iter().filter(|table| table.name == info.name).max_by_key(|table| table.as_of)?;
+    fn sum(file: &str) -> Option<&str> {
+        file.rsplit_once('-').map(|(_, sum)| sum)
+    }
+    let same = sum(&newest.file) == sum(&info.file) && newest.kinds == info.kinds;
+    (same && info.dated_by == DatedBy::FileTime && newest.as_of <= info.as_of).then_some(newest)
 }
 
 /// Reads a file as a table without keeping it.
@@ -163,8 +176,7 @@ fn describe(
         (None, Some(published), _) => (published, DatedBy::Publisher),
         (None, None, file_time) => (file_time.unwrap_or(at), DatedBy::FileTime),
     };
-    let by_title = matches!(parsed.format, Format::Mmdb | Format::Delegated);
-    let base = if by_title { parsed.title.clone() } else { title_of(path) };
+    let base = if parsed.format == Format::Delegated { parsed.title.clone() } else { title_of(path) };
     let name = slug(options.name.as_deref().unwrap_or(&without_dates(&base)));
     let bytes = codec::encode(&parsed.table);
     let date = &as_of.rfc3339()[..10];
@@ -191,16 +203,24 @@ fn describe(
 /// The name without extensions and dates, so that next month's file is a version of the same table.
 fn without_dates(name: &str) -> String {
     const EXTENSIONS: [&str; 14] = [
-        ".gz", ".zst", ".json", ".csv", ".tsv", ".txt", ".mmdb", ".ipset", ".ip6set", ".mrt", ".dump", ".pfx2as",
-        ".list", ".netset",
+        ".gz", ".bz2", ".zst", ".json", ".csv", ".tsv", ".txt", ".mmdb", ".ipset", ".mrt", ".dump", ".pfx2as", ".list",
+        ".netset",
     ];
     let mut name = name;
     while let Some(rest) = EXTENSIONS.iter().find_map(|ext| name.strip_suffix(ext)).filter(|rest| !rest.is_empty()) {
         name = rest;
     }
-    let is_date = |part: &&str| part.len() >= 4 && part.bytes().all(|b| b.is_ascii_digit());
-    let parts: Vec<&str> = name.split(['-', '_', '.', ' ']).filter(|part| !is_date(part)).collect();
-    if parts.len() == name.split(['-', '_', '.', ' ']).count() { name.to_owned() } else { parts.join("-") }
+    let parts: Vec<&str> = name.split(['-', '_', '.', ' ']).collect();
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_year = |part: &str| digits(part) && part.len() == 4;
+    // "20260131", "0000", "2026"; and behind a year the month and the day.
+    let is_date = |at: usize| {
+        let behind_year =
+            (at >= 1 && is_year(parts[at - 1])) || (at >= 2 && is_year(parts[at - 2]) && digits(parts[at - 1]));
+        digits(parts[at]) && (parts[at].len() >= 4 || (behind_year && parts[at].len() <= 2))
+    };
+    let kept: Vec<&str> = (0..parts.len()).filter(|at| !is_date(*at)).map(|at| parts[at]).collect();
+    if kept.len() == parts.len() { name.to_owned() } else { kept.join("-") }
 }
 
 /// Lower case letters, digits, `-`, `_` and `.`; never empty, never longer than a file name may be.
@@ -318,7 +338,11 @@ mod tests {
         for (name, expect) in [
             ("rib.20260131.0000.gz", "rib"),
             ("routeviews-rv2-20260131-1200.pfx2as.gz", "routeviews-rv2"),
-            ("GeoLite2-ASN", "GeoLite2-ASN"),
+            ("GeoLite2-ASN_20260131.mmdb", "GeoLite2-ASN"),
+            ("dbip-country-lite-2026-01.mmdb.gz", "dbip-country-lite"),
+            ("x-2026-01-31.csv", "x"),
+            ("top-10-2.txt", "top-10-2"),
+            ("acknowledged_scanners.ip6set", "acknowledged_scanners.ip6set"),
             ("censys-scanning.json", "censys-scanning"),
             ("nethash.censys.io.ipset", "nethash.censys.io"),
             ("20260131.csv", ""),

@@ -105,6 +105,11 @@ impl Table {
         self.v4.find(bits).map(|(value, length)| (value, if length == NO_LENGTH { length } else { length + above }))
     }
 
+    /// The table in bytes as kept on disk, or what does not fit.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        crate::codec::decode(bytes)
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.v4.bytes() + self.v6.bytes() + self.facts.capacity() * size_of::<Fact>() + self.names.text.capacity()
@@ -157,6 +162,12 @@ pub(crate) struct Builder {
     entries_left: u64,
     entries_max: u64,
     pub tunnels_alias_v4: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder::new(u64::MAX)
+    }
 }
 
 impl Builder {

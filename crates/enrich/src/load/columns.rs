@@ -219,7 +219,12 @@ impl Rows<'_> {
             _ => None,
         };
         let Some((first, last)) = place else {
-            self.skipped.wrong(line, &String::from_utf8_lossy(row.as_slice()), "no address, prefix or range");
+            self.skipped.wrong(
+                "line",
+                line as u64,
+                &String::from_utf8_lossy(row.as_slice()),
+                "no address, prefix or range",
+            );
             return Ok(false);
         };
         let is_list = !self.columns.iter().any(|c| matches!(c, Column::Asn | Column::Country));
@@ -231,7 +236,12 @@ impl Rows<'_> {
         let fact = self.builder.fact(country, asn, name);
         let fits = self.builder.range(first, last, fact)?;
         if !fits {
-            self.skipped.wrong(line, &String::from_utf8_lossy(row.as_slice()), "the range ends before it begins");
+            self.skipped.wrong(
+                "line",
+                line as u64,
+                &String::from_utf8_lossy(row.as_slice()),
+                "the range ends before it begins",
+            );
         }
         Ok(fits)
     }

@@ -42,11 +42,11 @@ pub fn delegated(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, Lo
                 let fact = builder.fact(Some(country), None, NO_NAME);
                 match builder.range(first, last, fact)? {
                     true => entries += 1,
-                    false => skipped.wrong(number, &line, "the range leaves its family"),
+                    false => skipped.wrong("line", number as u64, &line, "the range leaves its family"),
                 }
             }
             Record::Foreign => skipped.foreign(),
-            Record::Wrong(reason) => skipped.wrong(number, &line, reason),
+            Record::Wrong(reason) => skipped.wrong("line", number as u64, &line, reason),
         }
     }
     if entries == 0 {

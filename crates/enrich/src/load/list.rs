@@ -81,7 +81,7 @@ pub fn address_list(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed,
         let (number, line) = line?;
         match add(&mut builder, split_line(&line).0, fact)? {
             true => entries += 1,
-            false => skipped.wrong(number, &line, "not an address, prefix or range"),
+            false => skipped.wrong("line", number as u64, &line, "not an address, prefix or range"),
         }
     }
     let kinds = Kinds::from_list_name(name);
@@ -103,10 +103,10 @@ pub fn ipset(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, LoadEr
                 let fact = builder.fact(None, None, organisation);
                 match add(&mut builder, place, fact)? {
                     true => entries += 1,
-                    false => skipped.wrong(number, &line, "not an address, prefix or range"),
+                    false => skipped.wrong("line", number as u64, &line, "not an address, prefix or range"),
                 }
             }
-            _ => skipped.wrong(number, &line, "not a line of \"ipset save\""),
+            _ => skipped.wrong("line", number as u64, &line, "not a line of \"ipset save\""),
         }
     }
     let kinds = Kinds::from_list_name(name);
@@ -120,7 +120,7 @@ pub fn ipset_index(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, 
         let (number, line) = line?;
         match is_index_line(&line) {
             true => entries += 1,
-            false => skipped.wrong(number, &line, "not a name with IPv4 or IPv6"),
+            false => skipped.wrong("line", number as u64, &line, "not a name with IPv4 or IPv6"),
         }
     }
     Ok(Parsed {

@@ -24,7 +24,7 @@ pub use columns::csv;
 pub use delegated::delegated;
 pub use list::{address_list, ipset, maltrail};
 pub use mmdb::mmdb;
-pub use mrt::mrt;
+pub use mrt::{mrt, mrt_stream};
 pub use warninglist::warninglist;
 
 /// What a loader may spend. Exceeding one is an error that names it.
@@ -32,7 +32,8 @@ pub use warninglist::warninglist;
 pub struct Limits {
     /// Bytes of a file after decompression. A full RIB with all peers of a large collector has 1 to 2 GB.
     pub bytes_max: u64,
-    /// Ranges of one table. The global table has about 1.3 million prefixes, a city database some 10 million ranges.
+    /// Ranges of one table. The global table has about 1.3 million prefixes, a city database some 10 million ranges;
+    /// reading costs up to 48 bytes of memory for each.
     pub entries_max: u64,
     /// Bytes of one line of text.
     pub line_bytes_max: usize,
@@ -40,7 +41,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { bytes_max: 4 << 30, entries_max: 32_000_000, line_bytes_max: 64 << 10 }
+        Limits { bytes_max: 4 << 30, entries_max: 16_000_000, line_bytes_max: 64 << 10 }
     }
 }
 
@@ -121,9 +122,15 @@ impl Parsed {
 /// How many problems of one file are kept for display.
 const PROBLEMS_KEPT: usize = 5;
 
-/// Tells which format the bytes have and reads them. gzip and zstd are undone first. `name` is the file's name
+/// Tells which format the bytes have and reads them. gzip, bzip2 and zstd are undone first. `name` is the file's name
 /// without folders; it becomes the title when the content bears none.
 pub fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, LoadError> {
+    if let Some(mut plain) = unpacker(bytes)? {
+        let mut head = [0; mrt::HEADER_BYTES];
+        if plain.read_exact(&mut head).is_ok() && mrt::is_mrt(&head) {
+            return mrt_stream(head.chain(plain), name, limits);
+        }
+    }
     let plain = decompress(bytes, limits)?;
     match detect(&plain)? {
         Format::Mmdb => mmdb(&plain, name, limits),
@@ -138,24 +145,28 @@ pub fn read(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, LoadErr
     }
 }
 
-/// Undoes gzip and zstd, up to the byte limit.
+/// Undoes gzip, bzip2 and zstd, up to the byte limit.
 pub fn decompress<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, [u8]>, LoadError> {
     let over = || LoadError::OverLimit { what: "decompressed bytes", limit: limits.bytes_max };
-    let reader: Box<dyn Read + 'a> = match bytes {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Box::new(zstd::Decoder::new(bytes).map_err(|e| LoadError::malformed("zstd", "start", e))?)
-        }
-        [b'B', b'Z', b'h', ..] => {
-            return Err(LoadError::Unrecognised { found: "bzip2; unpack it with bunzip2 first".to_owned() });
-        }
-        _ if bytes.len() as u64 > limits.bytes_max => return Err(over()),
-        _ => return Ok(Cow::Borrowed(bytes)),
+    let Some(reader) = unpacker(bytes)? else {
+        return if bytes.len() as u64 > limits.bytes_max { Err(over()) } else { Ok(Cow::Borrowed(bytes)) };
     };
     let mut plain = Vec::new();
     let read = reader.take(limits.bytes_max.saturating_add(1)).read_to_end(&mut plain);
     read.map_err(|e| LoadError::malformed("compressed file", format!("plain byte {}", plain.len()), e))?;
     if plain.len() as u64 > limits.bytes_max { Err(over()) } else { Ok(Cow::Owned(plain)) }
+}
+
+/// A reader of the content, when the bytes are compressed.
+fn unpacker<'a>(bytes: &'a [u8]) -> Result<Option<Box<dyn Read + 'a>>, LoadError> {
+    Ok(Some(match bytes {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::read::MultiBzDecoder::new(bytes)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(zstd::Decoder::new(bytes).map_err(|e| LoadError::malformed("zstd", "start", e))?)
+        }
+        _ => return Ok(None),
+    }))
 }
 
 /// Tells the format from the content.
@@ -243,10 +254,10 @@ impl Skipped {
     }
 
     /// Something that should have been readable.
-    fn wrong(&mut self, line: usize, text: &str, reason: &str) {
+    fn wrong(&mut self, unit: &str, number: u64, text: &str, reason: &str) {
         self.count += 1;
         if self.problems.len() < PROBLEMS_KEPT {
-            self.problems.push(format!("line {line}: {reason}: \"{}\"", crate::error::printable(&cut(text, 60))));
+            self.problems.push(format!("{unit} {number}: {reason}: \"{}\"", crate::error::printable(&cut(text, 60))));
         }
     }
 }
@@ -298,7 +309,7 @@ mod tests {
         assert_eq!(is("2|apnic|20260101|3|19830613|20251231|+1000\n"), Some(Format::Delegated));
         assert_eq!(is("censys.io,IPv4,IPv6\n"), Some(Format::IpsetIndex));
         assert_eq!(is("{\"list\":[]}"), Some(Format::Warninglist));
-        for bad in ["", "   \n", "# only\n", "<html>", "hello world", "BZh91AY", "a\0b"] {
+        for bad in ["", "   \n", "# only\n", "<html>", "hello world", "a\0b"] {
             assert_eq!(is(bad), None, "{bad:?}");
         }
     }

@@ -4,6 +4,8 @@
 //! origin of a prefix is the one most peers report; of equally many the lowest number, so that the result does not
 //! depend on the order of peers. A RIB of a collector with 50 peers costs about 50 decoded paths a prefix.
 
+use std::io::Read;
+
 use bgpkit_parser::models::{Attributes, MrtMessage, NetworkPrefix, TableDumpV2Message};
 use bgpkit_parser::parser::mrt::mrt_record::parse_mrt_body;
 use noroshi_model::{Addr, Nanos, Prefix};
@@ -14,7 +16,7 @@ use crate::table::{Builder, NO_NAME};
 
 const NAME: &str = "MRT";
 /// Common header: timestamp, type, subtype, length (RFC 6396, section 2).
-const HEADER_BYTES: usize = 12;
+pub(super) const HEADER_BYTES: usize = 12;
 const TABLE_DUMP: u16 = 12;
 const TABLE_DUMP_V2: u16 = 13;
 /// Longest record accepted. A prefix seen by 1,000 peers with 1 KiB of attributes each has 1 MiB.
@@ -36,35 +38,38 @@ fn header(bytes: &[u8]) -> Option<(u32, u16, u16, usize)> {
 
 /// Reads an MRT RIB dump (TABLE_DUMP and TABLE_DUMP_V2, unicast).
 pub fn mrt(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, LoadError> {
-    let mut builder = Builder::new(limits.entries_max);
-    let mut skipped = Skipped::default();
-    let (mut entries, mut at, mut number, mut as_of) = (0u64, 0usize, 0u64, None);
-    while at < bytes.len() {
+    mrt_stream(bytes, name, limits)
+}
+
+/// As [`mrt`], record by record, so that a dump of gigabytes is never in memory whole.
+pub fn mrt_stream(mut input: impl Read, name: &str, limits: &Limits) -> Result<Parsed, LoadError> {
+    let mut routes = Routes { builder: Builder::new(limits.entries_max), ..Routes::default() };
+    let (mut at, mut number, mut as_of) = (0u64, 0u64, None);
+    loop {
         let place = |what: &str| format!("record {number} ({what} at byte {at})");
+        let head = read_up_to(&mut input, HEADER_BYTES, &|| place("header"))?;
+        if head.is_empty() {
+            break;
+        }
         let (seconds, kind, subtype, length) =
-            header(&bytes[at..]).ok_or_else(|| LoadError::malformed(NAME, place("header"), "the file ends in it"))?;
-        let body = at + HEADER_BYTES;
+            header(&head).ok_or_else(|| LoadError::malformed(NAME, place("header"), "the file ends in it"))?;
         if length > RECORD_BYTES_MAX {
             return Err(LoadError::OverLimit { what: "bytes of an MRT record", limit: RECORD_BYTES_MAX as u64 });
         }
-        let Some(body) = bytes.get(body..body + length) else {
+        let body = read_up_to(&mut input, length, &|| place("body"))?;
+        if body.len() < length {
             return Err(LoadError::malformed(NAME, place("body"), "the file ends in it"));
-        };
-        as_of.get_or_insert(Nanos::from_seconds(i64::from(seconds)));
-        match route(kind, subtype, body) {
-            Route::To(prefix, asn) => {
-                let fact = builder.fact(None, Some(asn), NO_NAME);
-                builder.prefix(prefix, fact)?;
-                entries += 1;
-            }
-            Route::NoOrigin => skipped.foreign(),
-            Route::Undecoded(reason) => skipped.wrong(number as usize, &format!("byte {at}"), &reason),
-            Route::OtherRecord => {}
         }
-        at += HEADER_BYTES + length;
+        as_of.get_or_insert(Nanos::from_seconds(i64::from(seconds)));
+        routes.take(route(kind, subtype, body), number, at)?;
+        at += (HEADER_BYTES + length) as u64;
         number += 1;
+        if at > limits.bytes_max {
+            return Err(LoadError::OverLimit { what: "decompressed bytes", limit: limits.bytes_max });
+        }
     }
-    if entries == 0 {
+    routes.flush()?;
+    if routes.entries == 0 {
         let reason = "no unicast route with an origin; a RIB dump is needed, not an update file".to_owned();
         return Err(LoadError::Empty { format: NAME, reason });
     }
@@ -73,15 +78,64 @@ pub fn mrt(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, LoadErro
         title: name.to_owned(),
         as_of,
         kinds: None,
-        entries,
-        skipped: skipped.count,
-        problems: skipped.problems,
-        table: builder.build(),
+        entries: routes.entries,
+        skipped: routes.skipped.count,
+        problems: routes.skipped.problems,
+        table: routes.builder.build(),
     })
+}
+
+/// So many bytes, or fewer at the end of the input. Memory grows with what is there, not with what is announced.
+fn read_up_to(input: &mut impl Read, count: usize, place: &dyn Fn() -> String) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::with_capacity(count.min(4096));
+    let read = input.take(count as u64).read_to_end(&mut bytes);
+    read.map_err(|e| LoadError::malformed(NAME, place(), e))?;
+    Ok(bytes)
+}
+
+/// Gathers routes; those of one prefix follow one another in the old TABLE_DUMP, one record for each peer.
+#[derive(Default)]
+struct Routes {
+    builder: Builder,
+    skipped: Skipped,
+    entries: u64,
+    pending: Option<(Prefix, Vec<u32>)>,
+}
+
+impl Routes {
+    fn take(&mut self, route: Route, number: u64, at: u64) -> Result<(), LoadError> {
+        match route {
+            Route::To(prefix, asn) => self.add(prefix, asn)?,
+            Route::OfPeer(prefix, asn) => match &mut self.pending {
+                Some((pending, origins)) if *pending == prefix => origins.push(asn),
+                _ => {
+                    self.flush()?;
+                    self.pending = Some((prefix, vec![asn]));
+                }
+            },
+            Route::NoOrigin => self.skipped.foreign(),
+            Route::Undecoded(reason) => self.skipped.wrong("record", number, &format!("byte {at}"), &reason),
+            Route::OtherRecord => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, prefix: Prefix, asn: u32) -> Result<(), LoadError> {
+        let fact = self.builder.fact(None, Some(asn), NO_NAME);
+        self.entries += 1;
+        self.builder.prefix(prefix, fact)
+    }
+
+    fn flush(&mut self) -> Result<(), LoadError> {
+        let pending = self.pending.take().and_then(|(prefix, origins)| Some((prefix, majority(origins)?)));
+        pending.map_or(Ok(()), |(prefix, asn)| self.add(prefix, asn))
+    }
 }
 
 enum Route {
     To(Prefix, u32),
+    /// What one of several peers says.
+    OfPeer(Prefix, u32),
     /// Aggregates with an empty path, and default routes, which say nothing of an address.
     NoOrigin,
     Undecoded(String),
@@ -89,12 +143,12 @@ enum Route {
     OtherRecord,
 }
 
-fn route(kind: u16, subtype: u16, body: &[u8]) -> Route {
+fn route(kind: u16, subtype: u16, body: Vec<u8>) -> Route {
     let unicast = matches!((kind, subtype), (TABLE_DUMP, 1 | 2) | (TABLE_DUMP_V2, 2 | 4 | 8 | 10));
     if !unicast {
         return Route::OtherRecord;
     }
-    let (network, origin) = match parse_mrt_body(kind, subtype, body.to_vec().into()) {
+    let (network, origin) = match parse_mrt_body(kind, subtype, body.into()) {
         Ok(MrtMessage::TableDumpV2Message(TableDumpV2Message::RibAfi(rib))) => {
             (rib.prefix, majority(rib.rib_entries.iter().filter_map(|entry| origin(&entry.attributes)).collect()))
         }
@@ -103,6 +157,7 @@ fn route(kind: u16, subtype: u16, body: &[u8]) -> Route {
         Err(error) => return Route::Undecoded(error.to_string()),
     };
     match (prefix(&network), origin) {
+        (Some(prefix), Some(asn)) if prefix.length() > 0 && kind == TABLE_DUMP => Route::OfPeer(prefix, asn),
         (Some(prefix), Some(asn)) if prefix.length() > 0 => Route::To(prefix, asn),
         _ => Route::NoOrigin,
     }

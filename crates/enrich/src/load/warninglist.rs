@@ -56,7 +56,7 @@ pub fn warninglist(bytes: &[u8], name: &str, limits: &Limits) -> Result<Parsed, 
                 builder.prefix(prefix, fact)?;
                 used += 1;
             }
-            _ if file.kind == Type::Cidr => skipped.wrong(at + 1, value, "not an address or prefix"),
+            _ if file.kind == Type::Cidr => skipped.wrong("entry", at as u64 + 1, value, "not an address or prefix"),
             _ => skipped.foreign(),
         }
     }

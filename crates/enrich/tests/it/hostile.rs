@@ -8,6 +8,7 @@ use crate::{files, shared};
 const LIMITS: Limits = Limits { bytes_max: 1 << 20, entries_max: 10_000, line_bytes_max: 4096 };
 
 fn every_loader(bytes: &[u8]) {
+    _ = noroshi_enrich::table::Table::from_bytes(bytes);
     _ = load::read(bytes, "x", &LIMITS);
     _ = load::mmdb(bytes, "x", &LIMITS);
     _ = load::mrt(bytes, "x", &LIMITS);

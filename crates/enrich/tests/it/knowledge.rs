@@ -102,6 +102,24 @@ fn importing_twice_changes_nothing_and_removing_removes() {
     assert!(!Knowledge::open(&dir).unwrap().has_country());
 }
 
+/// A file without a date of its own, copied again: nothing new was learnt. With other content something was.
+#[test]
+fn a_younger_copy_of_the_same_content_is_no_version() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, path) = (home.path().join("knowledge"), home.path().join("land.csv"));
+    let put = |text: &str, changed: u64| {
+        fs::write(&path, text).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(changed);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        import(&dir, &path, &ImportOptions::default(), day("2026-06-01")).unwrap().outcome
+    };
+    assert_eq!(put("192.0.2.0/24,JP\n", 1_000), Outcome::Added);
+    assert_eq!(put("192.0.2.0/24,JP\n", 2_000), Outcome::Unchanged);
+    assert_eq!(put("192.0.2.0/24,KR\n", 3_000), Outcome::Added);
+    assert_eq!(put("192.0.2.0/24,JP\n", 4_000), Outcome::Added);
+    assert_eq!(Knowledge::open(&dir).unwrap().tables().filter(|table| table.country).count(), 3);
+}
+
 #[test]
 fn old_versions_are_left_out_when_memory_is_short() {
     let home = tempfile::tempdir().unwrap();
@@ -176,7 +194,8 @@ fn the_published_lists_together() {
     let censys = knowledge.lookup(addr("162.142.125.7"), at);
     assert!(censys.is_research_scanner(), "{:?}", censys.kinds);
     assert!(censys.organisation.unwrap().to_lowercase().contains("censys"), "{:?}", censys.organisation);
-    assert!(censys.lists.iter().count() >= 3);
+    assert!(censys.lists.iter().count() >= 6, "both families of a collection count at once");
+    assert!(knowledge.lookup(addr("2602:80d:1000:b0cc:e::7"), at).is_research_scanner());
     let shadow = knowledge.lookup(addr("216.218.206.67"), at);
     assert!(shadow.organisation.unwrap().to_lowercase().contains("shadowserver"), "{:?}", shadow.organisation);
     assert!(knowledge.lookup(addr("1.0.0.1"), at).kinds.has(Kinds::PUBLIC_RESOLVER));

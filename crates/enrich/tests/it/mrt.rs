@@ -106,6 +106,38 @@ fn gzip_and_zstd_give_the_same() {
     let plain = load(&bytes).unwrap();
     assert_eq!(load(&gz.finish().unwrap()).unwrap(), plain);
     assert_eq!(load(&zstd::encode_all(&bytes[..], 1).unwrap()).unwrap(), plain);
+    let mut bz = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bz.write_all(&bytes).unwrap();
+    let bz = bz.finish().unwrap();
+    assert_eq!(load(&bz).unwrap(), plain);
+    assert!(matches!(load(&bz[..bz.len() / 2]), Err(LoadError::Malformed { .. })));
+    let limits = Limits { bytes_max: 100, ..Limits::default() };
+    assert!(matches!(read(&bz, "x", &limits), Err(LoadError::OverLimit { .. })));
+}
+
+/// The old TABLE_DUMP (section 4.2): one record for each peer, two-byte AS numbers.
+#[test]
+fn the_old_format_counts_peers_over_records() {
+    let old = |prefix: [u8; 4], length: u8, asn: u16| {
+        let mut body = vec![0, 0, 0, 1];
+        body.extend(prefix);
+        body.extend([length, 1]);
+        body.extend(TIME.to_be_bytes());
+        body.extend([198, 51, 100, 1]);
+        body.extend(64_500u16.to_be_bytes());
+        let mut attributes = vec![0x40, 1, 1, 0, 0x40, 2, 6, 2, 2];
+        attributes.extend(64_500u16.to_be_bytes());
+        attributes.extend(asn.to_be_bytes());
+        attributes.extend([0x40, 3, 4, 192, 0, 2, 1]);
+        body.extend((attributes.len() as u16).to_be_bytes());
+        body.extend(attributes);
+        record(12, 1, &body)
+    };
+    let dump = [old([11, 0, 0, 0], 8, 7), old([11, 0, 0, 0], 8, 7), old([11, 0, 0, 0], 8, 3), old([12, 0, 0, 0], 8, 9)];
+    let parsed = load(&dump.concat()).unwrap();
+    assert_eq!(parsed.entries, 2);
+    assert_eq!(asn(&parsed, "11.0.0.1").unwrap().0, 7);
+    assert_eq!(asn(&parsed, "12.0.0.1").unwrap().0, 9);
 }
 
 #[test]
