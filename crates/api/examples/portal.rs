@@ -123,7 +123,9 @@ fn add_sensors(memory: &Memory, now: Nanos) {
 fn by_sensor(batch: &PacketBatch, shift: i64) -> Vec<PacketBatch> {
     (0..SENSORS.len() - 1)
         .map(|index| {
-            let mine = |packet: &&noroshi_model::packet::Packet| packet.dst.bytes()[15] as usize % (SENSORS.len() - 1) == index;
+            let mine = |packet: &&noroshi_model::packet::Packet| {
+                packet.dst.bytes()[15] as usize % (SENSORS.len() - 1) == index
+            };
             let mut part = PacketBatch { sensor: SENSORS[index].0.into(), ..batch.clone() };
             part.rows = batch.rows.iter().filter(mine).copied().collect();
             part.rows.iter_mut().for_each(|packet| packet.ts = Nanos(packet.ts.0 + shift));
@@ -133,7 +135,12 @@ fn by_sensor(batch: &PacketBatch, shift: i64) -> Vec<PacketBatch> {
 }
 
 fn newest(batches: &[PacketBatch]) -> Option<Nanos> {
-    batches.iter().flat_map(|batch| &batch.rows).filter(|packet| packet.has.has(Has::TIME)).map(|packet| packet.ts).max()
+    batches
+        .iter()
+        .flat_map(|batch| &batch.rows)
+        .filter(|packet| packet.has.has(Has::TIME))
+        .map(|packet| packet.ts)
+        .max()
 }
 
 /// Sends the packets around for ever, `rate` a second.
@@ -154,7 +161,8 @@ async fn replay(memory: Arc<Memory>, batches: Vec<PacketBatch>, rate: u64) {
                 let mut packet = batches[b].rows[r];
                 packet.ts = Nanos(now.0 + (n as i64 * SECOND / TICKS_PER_SECOND as i64) / count as i64);
                 let sensor = SENSORS[packet.dst.bytes()[15] as usize % (SENSORS.len() - 1)].0;
-                memory.append(&PacketBatch { sensor: sensor.into(), rows: vec![packet], ..PacketBatch::default() }, true);
+                memory
+                    .append(&PacketBatch { sensor: sensor.into(), rows: vec![packet], ..PacketBatch::default() }, true);
             }
         }
         memory.tick();

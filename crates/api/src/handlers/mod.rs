@@ -30,7 +30,7 @@ use utoipa::OpenApi;
         findings::campaign, findings::scans, sensors::sensors, sensors::sensor, sensors::add, sensors::set_policy,
         sensors::preview
     ),
-    components(schemas(crate::live::Tick, crate::live::LivePacket, live::Hello, live::Missed, Problem)),
+    components(schemas(observe::Format, crate::query::Measure, crate::live::Tick, crate::live::LivePacket, live::Hello, live::Missed, Problem)),
     modifiers(&Security)
 )]
 struct Description;
