@@ -8,6 +8,7 @@ pub mod journal;
 pub mod lake;
 pub mod query;
 pub mod rollup;
+pub mod statistics;
 
 pub use journal::{Appended, Journal, JournalBatch, JournalError, JournalRow};
 pub use lake::{Lake, LakeError, Mover};

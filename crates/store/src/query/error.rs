@@ -41,7 +41,9 @@ pub enum QueryError {
         known: Vec<String>,
     },
     /// It would change something.
-    #[error("only questions are answered here (SELECT, WITH, EXPLAIN, SHOW); this statement would change something")]
+    #[error(
+        "only questions are answered here (SELECT, WITH, EXPLAIN, DESCRIBE); this statement would change something"
+    )]
     NotAQuestion,
     /// It took too long.
     #[error("the query took longer than {limit:?}: narrow the time (where ts >= …), ask a roll-up, or raise the limit")]

@@ -8,6 +8,7 @@
 //! | `network(address)` | its /24 or /48 as text |
 //! | `country(address)`, `asn(address)` | where it belongs, null when not known |
 //! | `tool(tool_bits)` | what the fingerprints of the packet point to |
+//! | `hex(bytes, n)` | the first n bytes in hexadecimal |
 //! | `distinct_of(sketches)` | size of the union, an aggregate |
 //! | `sketch_merge(sketches)` | the union as a sketch, an aggregate |
 //! | `sketch_estimate(sketch)` | size of one sketch |
@@ -16,11 +17,12 @@ use crate::rollup::sketch::Union;
 use crate::rollup::{Enrich, tool_name};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray, UInt16Array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, UInt16Type};
+use arrow::datatypes::{DataType, Field, Int64Type, UInt16Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    Accumulator, ColumnarValue, ScalarFunctionImplementation, Volatility, create_udaf, create_udf,
+    Accumulator, AccumulatorFactoryFunction, ColumnarValue, ScalarFunctionImplementation, Signature,
+    SimpleAggregateUDF, SimpleScalarUDF, Volatility,
 };
 use datafusion::prelude::SessionContext;
 use noroshi_model::packet::ToolBits;
@@ -29,32 +31,31 @@ use std::sync::Arc;
 
 /// Makes the functions known to a session.
 pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
-    let scalar = |name: &str, inputs: Vec<DataType>, output, function: ScalarFunctionImplementation| {
-        context.register_udf(create_udf(name, inputs, output, Volatility::Immutable, function));
+    // Arguments of any type: the lake's binaries and texts arrive in several layouts, which the functions cast.
+    let scalar = |name: &str, inputs: usize, output, function: ScalarFunctionImplementation| {
+        let signature = Signature::any(inputs, Volatility::Immutable);
+        context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, output, function).into());
     };
-    let address = || vec![DataType::Binary];
-    scalar("ip", address(), DataType::Utf8, per_address(|addr| Some(addr.to_string()), texts));
-    scalar("network", address(), DataType::Utf8, per_address(|addr| Some(addr.network().to_string()), texts));
+    scalar("ip", 1, DataType::Utf8, per_address(|addr| Some(addr.to_string()), texts));
+    scalar("network", 1, DataType::Utf8, per_address(|addr| Some(addr.network().to_string()), texts));
     let known = enrich.clone();
     let country = move |addr| known.origin(addr).country.map(|code| String::from_utf8_lossy(&code).into_owned());
-    scalar("country", address(), DataType::Utf8, per_address(country, texts));
+    scalar("country", 1, DataType::Utf8, per_address(country, texts));
     let known = enrich.clone();
     let asn = move |addr| known.origin(addr).asn.map(i64::from);
-    scalar("asn", address(), DataType::Int64, per_address(asn, |found| Arc::new(found.collect::<Int64Array>())));
-    scalar("addr", vec![DataType::Utf8], DataType::Binary, Arc::new(addr));
-    scalar("in_prefix", vec![DataType::Binary, DataType::Utf8], DataType::Boolean, Arc::new(in_prefix));
-    scalar("tool", vec![DataType::Int32], DataType::Utf8, Arc::new(tool));
-    scalar("sketch_estimate", vec![DataType::Binary], DataType::Int64, Arc::new(sketch_estimate));
+    scalar("asn", 1, DataType::Int64, per_address(asn, |found| Arc::new(found.collect::<Int64Array>())));
+    scalar("addr", 1, DataType::Binary, Arc::new(addr));
+    scalar("in_prefix", 2, DataType::Boolean, Arc::new(in_prefix));
+    scalar("tool", 1, DataType::Utf8, Arc::new(tool));
+    scalar("hex", 2, DataType::Utf8, Arc::new(hex));
+    scalar("sketch_estimate", 1, DataType::Int64, Arc::new(sketch_estimate));
     for (name, output) in [("sketch_merge", DataType::Binary), ("distinct_of", DataType::Int64)] {
         let estimate = output == DataType::Int64;
-        context.register_udaf(create_udaf(
-            name,
-            vec![DataType::Binary],
-            Arc::new(output),
-            Volatility::Immutable,
-            Arc::new(move |_| Ok(Box::new(Merge { union: Union::default(), estimate }))),
-            Arc::new(vec![DataType::Binary]),
-        ));
+        let state = vec![Arc::new(Field::new("union", DataType::Binary, true))];
+        let signature = Signature::any(1, Volatility::Immutable);
+        let merge: AccumulatorFactoryFunction =
+            Arc::new(move |_| Ok(Box::new(Merge { union: Union::default(), estimate })));
+        context.register_udaf(SimpleAggregateUDF::new_with_signature(name, signature, output, merge, state).into());
     }
 }
 
@@ -148,6 +149,19 @@ fn tool(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
     let values: &UInt16Array = values.as_primitive::<UInt16Type>();
     let names = values.iter().map(|bits| bits.map(|bits| tool_name(ToolBits(bits))));
     folded(arguments, Arc::new(names.collect::<StringArray>()))
+}
+
+fn hex(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let rows = rows_of(arguments);
+    let values = array(&arguments[0], rows, &DataType::Binary)?;
+    let lengths = array(&arguments[1], rows, &DataType::Int64)?;
+    let lengths = lengths.as_primitive::<Int64Type>();
+    let head = |(bytes, length): (Option<&[u8]>, Option<i64>)| -> Option<String> {
+        let (bytes, length) = (bytes?, usize::try_from(length?).unwrap_or(0));
+        Some(bytes.iter().take(length).map(|byte| format!("{byte:02x}")).collect())
+    };
+    let texts: StringArray = values.as_binary::<i32>().iter().zip(lengths.iter()).map(head).collect();
+    folded(arguments, Arc::new(texts))
 }
 
 fn sketch_estimate(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {

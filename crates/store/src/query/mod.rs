@@ -8,6 +8,7 @@ mod functions;
 mod limits;
 
 pub use error::QueryError;
+pub(crate) use error::nearest;
 pub use limits::{Limits, Rows};
 
 use crate::lake::{Lake, LakeTable};
@@ -17,6 +18,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use std::sync::Arc;
 
 /// A finished answer.
@@ -57,6 +59,9 @@ impl Lake {
         let state = context.state();
         let dialect = state.config().options().sql_parser.dialect;
         let statement = state.sql_to_statement(sql, &dialect).map_err(fail)?;
+        if !is_question(&statement) {
+            return Err(QueryError::NotAQuestion);
+        }
         for reference in state.resolve_table_references(&statement).map_err(fail)? {
             if reference.schema().is_none_or(|schema| schema == "public") {
                 let table = self.table(reference.table())?;
@@ -103,6 +108,18 @@ impl Lake {
             nearest: error::nearest(name, self.tables()).map(str::to_owned),
             known: self.tables().map(str::to_owned).collect(),
         })
+    }
+}
+
+/// Statements that only read. The plan is checked again once it is made.
+fn is_question(statement: &Statement) -> bool {
+    use datafusion::sql::sqlparser::ast::Statement as Sql;
+    match statement {
+        Statement::Explain(_) => true,
+        Statement::Statement(sql) => {
+            matches!(**sql, Sql::Query(_) | Sql::Explain { .. } | Sql::ExplainTable { .. } | Sql::ShowColumns { .. })
+        }
+        _ => false,
     }
 }
 

@@ -1,3 +1,6 @@
 //! Integration tests of the store, one binary.
 
 mod journal;
+mod kill;
+mod lake;
+mod sample;
