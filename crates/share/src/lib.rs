@@ -1,0 +1,24 @@
+//! The only way out: what leaves Noroshi leaves through here.
+//!
+//! ```text
+//! Alert, Attack, Incident ──▶ gate ──▶ Cleared ──▶ document ──▶ mail, webhook, syslog   (delivery, from the outbox)
+//!                                          └─────▶ stix, misp, lists                     (files and endpoints)
+//! ```
+//!
+//! The [`gate`] redacts sensor addresses, holds to TLP 2.0 and names no attacker on evidence that can be forged; every
+//! exporter takes [`gate::Cleared`] values, which only the gate makes. [`safe`] turns foreign text into text that may be
+//! shown. The [`outbox`] keeps decided messages with the state that decided them; [`delivery`] hands them over.
+
+pub mod catalogue;
+pub mod delivery;
+pub mod document;
+pub mod gate;
+pub mod mail;
+pub mod outbox;
+pub mod safe;
+pub mod ssrf;
+pub mod stix;
+pub mod syslog;
+pub mod webhook;
+
+pub use gate::{Cleared, Gate, Withheld};
