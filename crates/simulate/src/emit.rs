@@ -26,9 +26,12 @@ pub struct Emitter {
     sent: Vec<u32>,
 }
 
-/// The address with an index among a carpet's victims.
-pub fn carpet_victim(prefix: noroshi_model::Prefix, key: u64, index: u64) -> Addr {
-    let host = 1 + Permutation::new(prefix.size() as u64 - 2, key).at(index);
+/// The address with an index among the `count` victims of a carpet: ascending with the index, one in each equal part
+/// of the prefix, so that a pass over the indices is a sweep over addresses.
+pub fn carpet_victim(prefix: noroshi_model::Prefix, key: u64, count: u64, index: u64) -> Addr {
+    let hosts = prefix.size() as u64 - 2;
+    let (from, to) = (index * hosts / count, (index + 1) * hosts / count);
+    let host = 1 + from + mix2(key, index) % (to - from).max(1);
     Addr(prefix.first().0 + u128::from(host))
 }
 
@@ -271,12 +274,12 @@ impl Emitter {
         match victims {
             Victims::One(addr) => addr,
             Victims::Many(prefix, count, in_order) => {
-                if !in_order {
-                    let index = if number < count { number } else { self.rng.below(count) };
-                    return carpet_victim(prefix, key, index);
-                }
-                // In address order: the planned victims sorted would need a table, so hosts are walked and mapped.
-                carpet_victim(prefix, key, number / CARPET_VISIT_PACKETS % count)
+                let index = match (in_order, number < count) {
+                    (true, _) => number / CARPET_VISIT_PACKETS % count,
+                    (false, true) => number,
+                    (false, false) => self.rng.below(count),
+                };
+                carpet_victim(prefix, key, count, index)
             }
         }
     }

@@ -8,6 +8,8 @@ use noroshi_model::finding::{AttackKind, Victim};
 
 /// Ports of services that are flooded: web, SSH, DNS, games, chat.
 const FLOODED_PORTS: [u16; 8] = [80, 443, 22, 53, 25_565, 6667, 3074, 8080];
+/// Source ports of requests in victims' names; not 53, which would make replies of a name server of them.
+const REQUEST_PORTS: [u16; 7] = [80, 443, 22, 25_565, 6667, 3074, 8080];
 /// A ramp grows in so many steps.
 const RAMP_STEPS: u64 = 8;
 /// A main attack is made at least so many times as strong as its test, by shortening it: "main" means a peak of ten
@@ -81,7 +83,7 @@ impl Planner<'_> {
     ) -> (Role, Option<u16>, u64) {
         let reflectors = self.rng.between(reflectors[0], reflectors[1]).min(self.plan.space.size(v6));
         // Most tools take the attacked service as source port; the others draw one for each packet.
-        let sport = (self.rng.below(10) < 7).then(|| *self.rng.choose(&FLOODED_PORTS));
+        let sport = (self.rng.below(10) < 7).then(|| *self.rng.choose(&REQUEST_PORTS));
         (Role::Requests(Requests { vector, victims, reflectors, sport, real: false }), sport, reflectors)
     }
 
@@ -278,8 +280,7 @@ impl Planner<'_> {
             }
             let Some(attack) = self.plan.truth.attacks.last_mut() else { continue };
             let key = self.plan.plants[attack.sent.plant].key;
-            attack.victims = (0..count).map(|i| crate::emit::carpet_victim(prefix, key, i)).collect();
-            attack.victims.sort_unstable();
+            attack.victims = (0..count).map(|i| crate::emit::carpet_victim(prefix, key, count, i)).collect();
         }
     }
 

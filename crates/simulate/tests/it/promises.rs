@@ -109,6 +109,7 @@ fn planted_attacks_are_in_the_packets_exactly() {
         let world = World::new(&Scenario::load(name).unwrap(), 5, 60_000);
         let (truth, all) = (world.truth(), read_all(&world));
         assert!(truth.attacks.len() > 10, "{name}");
+        let mut sweeps = 0;
         for attack in &truth.attacks {
             let victims: HashSet<Addr> = match attack.victim {
                 Victim::Address(addr) => [addr].into(),
@@ -125,8 +126,18 @@ fn planted_attacks_are_in_the_packets_exactly() {
             if attack.kind == AttackKind::Carpet {
                 let hit: HashSet<Addr> = found.iter().map(|packet| packet.src).collect();
                 assert_eq!(hit, victims, "{name} {}", attack.id);
+                let prefix = match attack.victim {
+                    Victim::Network(prefix) => prefix,
+                    Victim::Address(addr) => panic!("a carpet on {addr}"),
+                };
+                assert!(hit.iter().all(|victim| prefix.contains(*victim)));
+                // A sweep goes down once a pass; at random every second step goes down.
+                let down = found.windows(2).filter(|pair| pair[1].src < pair[0].src).count();
+                let passes = found.len().div_ceil(5 * attack.victims.len());
+                sweeps += usize::from(down < passes);
             }
         }
+        assert_eq!(sweeps, if name == "carpet-bombing" { 6 } else { 0 }, "{name}");
     }
 }
 
