@@ -177,7 +177,7 @@ fn import(args: &Import) -> Result<ExitCode, Failure> {
         }
     }
     if passed_over > 0 {
-        writeln!(out, "{passed_over} other files in the directories were passed over")?;
+        writeln!(out, "{} in the directories passed over", counted(passed_over, "other file", "other files"))?;
     }
     if !Knowledge::open(&dir)?.has_country() {
         eprintln!("noroshi: {HOW_TO_GET_COUNTRIES}");
@@ -196,10 +196,10 @@ fn print_import(out: &mut impl Write, paint: Paint, path: &Path, summary: &Impor
     let name = escape(&table.name).into_owned();
     writeln!(
         out,
-        "{outcome} {}: {}, {} entries{}",
+        "{outcome} {}: {}, {}{}",
         paint.heading(name),
         table.format.name(),
-        table.entries,
+        counted(table.entries, "entry", "entries"),
         skipped(table)
     )?;
     match summary.outcome {
@@ -210,6 +210,10 @@ fn print_import(out: &mut impl Write, paint: Paint, path: &Path, summary: &Impor
         writeln!(out, "  left out: {}", escape(problem))?;
     }
     Ok(())
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn skipped(table: &TableInfo) -> String {
@@ -290,7 +294,7 @@ fn show(args: &Show) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let paint = Paint::stdout();
-    let width = knowledge.tables().map(|table| table.name.chars().count()).max().unwrap_or(0).min(40);
+    let width = knowledge.tables().map(|table| table.name.chars().count()).max().unwrap_or(0);
     let head = format!("{:width$}  {:10}  {:>10}  {:18}  holds", "name", "known from", "entries", "format");
     writeln!(out, "{}", paint.heading(head))?;
     for table in knowledge.tables() {
@@ -389,7 +393,8 @@ fn remove(args: &Remove) -> Result<ExitCode, Failure> {
             Err(Failure::refused("there is no table of that name").at(&args.name).hint("`noroshi geo show` lists them"))
         }
         versions => {
-            writeln!(io::stdout(), "removed {} ({versions} versions)", escape(&args.name))?;
+            let versions = counted(versions as u64, "version", "versions");
+            writeln!(io::stdout(), "removed {} ({versions})", escape(&args.name))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -20,7 +20,7 @@ fn import_show_look_up_remove() {
     let scan = write(home.path(), "good-scanner.txt", "192.0.2.8/29\nnonsense\n");
     let (out, err, code) = run(&["geo", "import", &land, &net, &scan, "--dir", &dir]);
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
-    assert!(out.contains("added land: CSV, 1 entries\n  countries, known from 2026-01-01 (its own date)"), "{out}");
+    assert!(out.contains("added land: CSV, 1 entry\n  countries, known from 2026-01-01 (its own date)"), "{out}");
     assert!(out.contains("1 left out\n  list: research scanner"), "{out}");
     assert!(out.contains("left out: line 2"), "{out}");
 
@@ -63,7 +63,7 @@ fn a_directory_passes_over_what_is_no_table() {
     let (lists, dir) = (home.path().join("lists"), home.path().join("tables"));
     let (out, _, code) = run(&["geo", "import", &lists.to_string_lossy(), "--dir", &dir.to_string_lossy()]);
     assert_eq!(code, 0, "{out}");
-    assert!(out.contains("1 other files"), "{out}");
+    assert!(out.contains("1 other file in"), "{out}");
 }
 
 #[test]
