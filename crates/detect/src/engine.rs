@@ -268,6 +268,11 @@ impl Engine {
         }
     }
 
+    /// Every source with its packets, in no particular order; for sums that must not be cut, such as by country.
+    pub fn source_packets(&self) -> impl Iterator<Item = (Addr, u64)> {
+        self.sources.iter().flat_map(|shard| shard.sources.iter().map(|source| (source.addr, source.packets)))
+    }
+
     fn monitored(&self) -> (Vec<Prefix>, bool) {
         if !self.config.monitored.is_empty() {
             return (self.config.monitored.clone(), false);
