@@ -5,6 +5,7 @@
 //!
 //! Exit codes, for every command: 0 done, 1 failed, 2 wrong usage, 3 input refused.
 
+pub mod analysis;
 pub mod commands;
 pub mod failure;
 pub mod inputs;
