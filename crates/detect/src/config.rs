@@ -63,7 +63,7 @@ impl Scale {
             scan_gap: (gap_seconds.clamp(300.0, 86_400.0) * 1e9) as i64,
             backscatter_packets_min: ((25.0 * shrink).round() as u64).max(5),
             backscatter_ppm_min: ((30.0 * shrink).round() as u64).max(5),
-            scan_destinations_min: 10u64.min((n / 2.0).ceil() as u64).max(2),
+            scan_destinations_min: ((n / 2.0).ceil() as u64).clamp(5, 10),
         }
     }
 

@@ -9,11 +9,11 @@ use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
 use crate::shard::{Partition, SHARDS, shard_of};
-use crate::source::{Source, SourceShard};
+use crate::source::{BLOCK, Source, SourceShard, count_in_file, position_of};
 use crate::tally::{BatchTally, Tally};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use noroshi_model::finding::{Attack, Campaign, Label, Position, Scan, Tool};
+use noroshi_model::finding::{Attack, Campaign, Label, Scan, Tool};
 use noroshi_model::packet::{Has, Packet, PacketBatch};
 use noroshi_model::report::{BruteForce, FileSummary, PayloadCluster, PortCount, PortProtocol, Timeline, Totals};
 use noroshi_model::{Addr, Nanos, Prefix};
@@ -176,9 +176,7 @@ impl Engine {
         let shards = self.sources.par_iter_mut().zip(&mut self.victims).zip(&mut self.destinations).enumerate();
         shards.for_each(|(shard, ((sources, victims), destinations))| {
             for (batch, part) in &parts {
-                for row in part.by_source.rows(shard) {
-                    sources.add(batch, *row, &scale);
-                }
+                sources.add_all(batch, part.by_source.rows(shard), &scale);
             }
             for (batch, part) in &parts {
                 for row in part.by_victim.rows(shard) {
@@ -186,9 +184,7 @@ impl Engine {
                 }
             }
             for (batch, part) in &parts {
-                for row in part.by_destination.rows(shard) {
-                    destinations.add(batch, *row, &watched);
-                }
+                destinations.add_all(batch, part.by_destination.rows(shard), &watched);
             }
             if sweep {
                 sources.expire(watermark, &scale);
@@ -297,6 +293,7 @@ impl Engine {
     }
 
     fn attacks(&mut self, scale: &Scale, inferred: bool) -> Vec<Attack> {
+        let observed = self.tally.observed_seconds();
         for shard in &mut self.victims {
             shard.closed.extend(shard.open.drain());
         }
@@ -306,7 +303,8 @@ impl Engine {
             }
         }
         let backscatter = self.victims.par_iter().flat_map_iter(|shard| {
-            shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale)).filter_map(|(victim, seen)| {
+            let attacks = shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale) && !seen.continuous(observed));
+            attacks.filter_map(|(victim, seen)| {
                 // An address that speaks itself may have asked for the answer.
                 let live = seen.sampled.iter().filter(|addr| self.spoke(**addr) > 0).count();
                 (!inferred || live * 2 <= seen.sampled.len()).then(|| seen.finding(*victim, scale))
@@ -356,10 +354,10 @@ impl Engine {
                     }
                 }
                 for source in &shard.sources {
-                    let vertical = scan::vertical(source).filter(|_| {
-                        let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
-                        self.spoke(target) <= source.packets / 4
-                    });
+                    let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
+                    let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
+                    let quiet = self.spoke(target) <= source.packets / 4;
+                    let vertical = scan::vertical(source, refused).filter(|_| quiet);
                     let block = || if wide.contains(&source.addr) { None } else { scan::block(source) };
                     found.extend(vertical.or_else(block));
                 }
@@ -466,7 +464,7 @@ impl VictimShard {
         }
         let quoted = batch.rare(row).and_then(|rare| rare.quoted.as_ref());
         let victim = backscatter::victim_of(row, quoted);
-        let position = || Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
+        let position = || position_of(batch, row_at);
         let seen = self.open.entry(victim).or_default();
         if seen.meter.packets > 0 && seen.over(row.ts) {
             self.closed.push((victim, std::mem::take(seen)));
@@ -483,9 +481,18 @@ impl VictimShard {
 }
 
 impl DestinationShard {
+    /// Adds rows of a batch, in blocks as [`SourceShard::add_all`] does.
+    fn add_all(&mut self, batch: &PacketBatch, rows: &[u32], watched: &impl Fn(Addr) -> bool) {
+        for block in rows.chunks(BLOCK) {
+            let packets: [Packet; BLOCK] = std::array::from_fn(|i| batch.rows[block[i.min(block.len() - 1)] as usize]);
+            for (row_at, row) in block.iter().zip(&packets) {
+                self.add(batch, *row_at, row, watched);
+            }
+        }
+    }
+
     #[inline]
-    fn add(&mut self, batch: &PacketBatch, row_at: u32, watched: &impl Fn(Addr) -> bool) {
-        let row = &batch.rows[row_at as usize];
+    fn add(&mut self, batch: &PacketBatch, row_at: u32, row: &Packet, watched: &impl Fn(Addr) -> bool) {
         let at = match self.index.entry(row.dst) {
             hashbrown::hash_map::Entry::Occupied(entry) => *entry.get() as usize,
             hashbrown::hash_map::Entry::Vacant(entry) => {
@@ -500,15 +507,11 @@ impl DestinationShard {
         self.packets[at] += 1;
         if self.file[at] != batch.file {
             self.file[at] = batch.file;
-            let file = batch.file as usize;
-            if self.by_file.len() <= file {
-                self.by_file.resize(file + 1, 0);
-            }
-            self.by_file[file] += 1;
+            count_in_file(&mut self.by_file, batch.file);
         }
         if watched(row.dst) {
-            let position = Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
-            self.closed.extend(self.arrivals[at].add(row, position).map(|account| (row.dst, account)));
+            let closed = self.arrivals[at].add(row, position_of(batch, row_at));
+            self.closed.extend(closed.map(|account| (row.dst, account)));
         }
     }
 

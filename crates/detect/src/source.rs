@@ -6,11 +6,13 @@ use crate::scan::probe::{Probe, ProbeKey, ProbeType};
 use crate::scan::{Closed, campaign::Records};
 use crate::set::{AddrSet, PortSet};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use hashbrown::hash_table::Entry as TableEntry;
+use hashbrown::{HashMap, HashTable};
 use noroshi_model::finding::{Position, Tool};
 use noroshi_model::packet::{Has, Packet, PacketBatch, ToolBits, Transport};
 use noroshi_model::{Addr, Nanos};
+use std::hash::BuildHasher;
 
 /// Probes that must agree before a tool is named (methods G).
 pub const TOOL_PROBES_MIN: u32 = 3;
@@ -19,8 +21,38 @@ pub const TOOL_PROBES_MIN: u32 = 3;
 pub const TOOL_SHARE_MIN: f64 = 0.1;
 /// Share that must have a shape that many stacks could have.
 pub const TOOL_SHAPE_SHARE_MIN: f64 = 0.5;
-/// Ports of a source from which on its ports per destination are followed.
-const VERTICAL_PORTS_FROM: u64 = 5;
+
+/// Packets that are looked up together.
+pub(crate) const BLOCK: usize = 16;
+
+/// Where a row of a batch stands in its input.
+#[inline]
+pub(crate) fn position_of(batch: &PacketBatch, row_at: u32) -> Position {
+    Position { file: batch.file, packet: batch.first_position + u64::from(row_at) }
+}
+
+/// Adds one to the count of an input.
+pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
+    let file = file as usize;
+    if counts.len() <= file {
+        counts.resize(file + 1, 0);
+    }
+    counts[file] += 1;
+}
+
+/// Makes room in steps of a quarter: doubling would leave half of a large table empty.
+pub(crate) fn grow_by_quarters<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 4).max(64));
+    }
+}
+
+/// A run of probes is over: it leaves a record, and stays if something may come of it.
+fn close(sources: &[Source], records: &mut Records, closed: &mut Vec<Closed>, over: (ProbeKey, Probe), scale: &Scale) {
+    let (key, probe) = over;
+    records.add(key, &probe);
+    closed.extend(Closed::of(sources[key.source() as usize].addr, key, probe, scale));
+}
 
 /// Counts of SYNs that satisfy each test. Saturating.
 #[derive(Clone, Copy, Debug, Default)]
@@ -175,7 +207,9 @@ pub(crate) const PORT_SLOTS: usize = 3 * 65_536;
 
 /// All sources of one shard.
 pub(crate) struct SourceShard {
-    index: HashMap<Addr, u32, RandomState>,
+    /// Indexes into `sources`, by the hash of the address.
+    index: HashTable<u32>,
+    hasher: RandomState,
     pub(crate) sources: Vec<Source>,
     probes: HashMap<ProbeKey, Probe, RandomState>,
     /// Pairs of source and SCTP port; too rare to cost every source a set.
@@ -191,7 +225,8 @@ pub(crate) struct SourceShard {
 impl SourceShard {
     pub(crate) fn new() -> Self {
         SourceShard {
-            index: HashMap::default(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
             sources: Vec::new(),
             probes: HashMap::default(),
             sctp_ports: HashMap::default(),
@@ -205,30 +240,63 @@ impl SourceShard {
 
     /// The source of that address.
     pub(crate) fn get(&self, addr: Addr) -> Option<&Source> {
-        self.index.get(&addr).map(|at| &self.sources[*at as usize])
+        let hash = self.hasher.hash_one(addr.0);
+        self.index.find(hash, |at| self.sources[*at as usize].addr == addr).map(|at| &self.sources[*at as usize])
     }
 
-    #[inline]
-    pub(crate) fn add(&mut self, batch: &PacketBatch, row_at: u32, scale: &Scale) {
-        let row = &batch.rows[row_at as usize];
-        let position = Position { file: batch.file, packet: batch.first_position + u64::from(row_at) };
-        let at = match self.index.entry(row.src) {
-            Entry::Occupied(entry) => *entry.get() as usize,
-            Entry::Vacant(entry) => {
-                entry.insert(self.sources.len() as u32);
-                self.sources.push(Source::new(row));
-                self.sources.len() - 1
+    /// Adds rows of a batch, in blocks. Rows, sources and probes lie scattered over memory; looking up a whole block of
+    /// each before any is changed lets the processor fetch them together instead of one after the other.
+    pub(crate) fn add_all(&mut self, batch: &PacketBatch, rows: &[u32], scale: &Scale) {
+        for block in rows.chunks(BLOCK) {
+            let packets: [Packet; BLOCK] = std::array::from_fn(|i| batch.rows[block[i.min(block.len() - 1)] as usize]);
+            let packets = &packets[..block.len()];
+            let mut at = [0u32; BLOCK];
+            for (at, row) in at.iter_mut().zip(packets) {
+                *at = self.locate(row);
             }
-        };
-        let source = &mut self.sources[at];
+            let mut probes = [None; BLOCK];
+            for (i, row) in packets.iter().enumerate() {
+                probes[i] = self.count(batch, block[i], at[i], row);
+            }
+            let known = probes.iter().flatten().filter(|key| self.probes.contains_key(*key)).count();
+            std::hint::black_box(known);
+            for (i, row) in packets.iter().enumerate() {
+                if let Some(key) = probes[i] {
+                    self.probe(key, row, position_of(batch, block[i]), scale);
+                }
+            }
+        }
+    }
+
+    /// Index of a packet's source, which is new or old.
+    #[inline]
+    fn locate(&mut self, row: &Packet) -> u32 {
+        let (hasher, sources) = (&self.hasher, &mut self.sources);
+        let found = self.index.entry(
+            hasher.hash_one(row.src.0),
+            |at| sources[*at as usize].addr == row.src,
+            |at| hasher.hash_one(sources[*at as usize].addr.0),
+        );
+        match found {
+            TableEntry::Occupied(entry) => *entry.get(),
+            TableEntry::Vacant(entry) => {
+                let at = sources.len() as u32;
+                entry.insert(at);
+                grow_by_quarters(sources);
+                sources.push(Source::new(row));
+                at
+            }
+        }
+    }
+
+    /// Counts one packet of a source; gives the probe it belongs to, if any.
+    #[inline]
+    fn count(&mut self, batch: &PacketBatch, row_at: u32, at: u32, row: &Packet) -> Option<ProbeKey> {
+        let source = &mut self.sources[at as usize];
         source.packets += 1;
         if source.file != batch.file {
             source.file = batch.file;
-            let file = batch.file as usize;
-            if self.by_file.len() <= file {
-                self.by_file.resize(file + 1, 0);
-            }
-            self.by_file[file] += 1;
+            count_in_file(&mut self.by_file, batch.file);
         }
         if row.has.has(Has::TIME) {
             if !source.has_time {
@@ -238,24 +306,27 @@ impl SourceShard {
             source.last = source.last.max(row.ts);
         }
         source.destinations.insert(row.dst);
-        if row.has.has(Has::PORTS) {
-            self.port(at, row);
-        }
-        let source = &mut self.sources[at];
-        if crate::ddos::vectors::is_backscatter(row) {
-            source.answers += 1;
-        } else if let Some(kind) = ProbeType::of(row) {
-            if kind == ProbeType::Syn {
-                source.tools.add(row);
-            }
-            if row.has.has(Has::PORTS) && source.port_count() >= VERTICAL_PORTS_FROM && kind.can_scan() {
-                source.vertical.get_or_insert_default().add(row, position);
-            }
-            self.probe(at as u32, kind, row, position, scale);
-        }
         if row.payload_cap > 0 {
             self.payloads.add(batch, row);
         }
+        if row.has.has(Has::PORTS) {
+            self.port(at as usize, row);
+        }
+        let source = &mut self.sources[at as usize];
+        if crate::ddos::vectors::is_backscatter(row) {
+            source.answers += 1;
+            return None;
+        }
+        let kind = ProbeType::of(row)?;
+        if kind == ProbeType::Syn {
+            source.tools.add(row);
+        }
+        // More ports than destinations: from here on the ports of its main destination are followed.
+        let narrow = source.vertical.is_some() || source.port_count() > source.destinations.len();
+        if narrow && row.has.has(Has::PORTS) && kind.can_scan() {
+            source.vertical.get_or_insert_default().add(row, position_of(batch, row_at));
+        }
+        Some(ProbeKey::new(at, kind, row))
     }
 
     #[inline]
@@ -277,8 +348,7 @@ impl SourceShard {
     }
 
     #[inline]
-    fn probe(&mut self, at: u32, kind: ProbeType, row: &Packet, position: Position, scale: &Scale) {
-        let key = ProbeKey::new(at, kind, row);
+    fn probe(&mut self, key: ProbeKey, row: &Packet, position: Position, scale: &Scale) {
         match self.probes.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(Probe::new(row, position));
@@ -287,7 +357,7 @@ impl SourceShard {
                 let probe = entry.get_mut();
                 if row.ts.0.saturating_sub(probe.last.0) > scale.scan_gap {
                     let over = std::mem::replace(probe, Probe::new(row, position));
-                    self.close(key, over, scale);
+                    close(&self.sources, &mut self.records, &mut self.closed, (key, over), scale);
                 } else {
                     probe.add(row, position);
                 }
@@ -295,33 +365,24 @@ impl SourceShard {
         }
     }
 
-    fn close(&mut self, key: ProbeKey, probe: Probe, scale: &Scale) {
-        self.records.add(key, &probe);
-        if let Some(closed) = Closed::of(self.sources[key.source() as usize].addr, key, probe, scale) {
-            self.closed.push(closed);
-        }
-    }
-
     /// Closes the probes that have been silent for longer than the gap.
     pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
-        let over: Vec<(ProbeKey, Probe)> =
-            self.probes.extract_if(|_, probe| now.0.saturating_sub(probe.last.0) > scale.scan_gap).collect();
-        for (key, probe) in over {
-            self.close(key, probe, scale);
+        for over in self.probes.extract_if(|_, probe| now.0.saturating_sub(probe.last.0) > scale.scan_gap) {
+            close(&self.sources, &mut self.records, &mut self.closed, over, scale);
         }
     }
 
     /// Closes all probes.
     pub(crate) fn finish(&mut self, scale: &Scale) {
-        for (key, probe) in std::mem::take(&mut self.probes) {
-            self.close(key, probe, scale);
+        for over in std::mem::take(&mut self.probes) {
+            close(&self.sources, &mut self.records, &mut self.closed, over, scale);
         }
         self.closed.sort_by_key(|closed| (closed.first, closed.source, closed.port));
     }
 
     /// Bytes held, to within the slack of the allocator.
     pub(crate) fn bytes(&self) -> u64 {
-        let index = self.index.capacity() * (size_of::<(Addr, u32)>() + 1);
+        let index = self.index.capacity() * (size_of::<u32>() + 1);
         let sources = self.sources.capacity() * size_of::<Source>();
         let probes = self.probes.capacity() * (size_of::<(ProbeKey, Probe)>() + 1);
         (index + sources + probes + self.records.bytes()) as u64

@@ -218,6 +218,15 @@ impl Tally {
         }
     }
 
+    /// Seconds from the first to the last slot in which anything was seen.
+    pub(crate) fn observed_seconds(&self) -> f64 {
+        let slot = SLOT_SECONDS[self.slots.level];
+        match (self.slots.counts.first_key_value(), self.slots.counts.last_key_value()) {
+            (Some((first, _)), Some((last, _))) => ((last - first) * slot) as f64,
+            _ => 0.0,
+        }
+    }
+
     /// Oddity code to number of packets; only those that occurred.
     pub(crate) fn oddities(&self) -> BTreeMap<String, u64> {
         Oddities::NAMES

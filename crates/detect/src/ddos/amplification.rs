@@ -31,6 +31,10 @@ impl Requests {
     /// The attack that these requests are part of, if they are.
     pub(crate) fn judge(self) -> Option<Attack> {
         let vector = vectors::amplifier(self.port)?;
+        // No reply reaches a private address from outside: such requests are a network's own.
+        if crate::monitored::is_private(self.source) {
+            return None;
+        }
         // Peers of one kind talk to one another on these ports: routers, IPsec gateways, phones.
         let peer_to_peer = matches!(vector, Vector::Ike | Vector::Rip | Vector::L2tp | Vector::Openvpn | Vector::Sip);
         let mean = self.packets as f64 / self.destinations.max(1) as f64;

@@ -27,6 +27,8 @@ pub const PEAK_PPS_MIN: u32 = 10;
 pub const REFLECTORS_MIN: u64 = 5;
 /// Sources of a distributed flood.
 pub const FLOOD_SOURCES_MIN: u64 = 10;
+/// Sources of a flood whose packets a busy server also receives (ACK, RST, UDP to any port).
+pub const PLAIN_FLOOD_SOURCES_MIN: u64 = 100;
 /// Rate in the busiest second past which a flood from fewer sources counts too.
 pub const FLOOD_PPS_MIN: u32 = 1_000;
 /// A destination that itself sent more than this share of what it received takes part in a conversation.
@@ -176,6 +178,7 @@ impl Account {
             .map(|stream| stream.finding(victim))
             .collect();
         self.join_fragments(victim, &mut found);
+        join_side_effects(&mut found);
         found
     }
 
@@ -199,7 +202,8 @@ impl Account {
             vector if vectors::reflected(vector) => !converses && sources >= REFLECTORS_MIN,
             Vector::IcmpEcho | Vector::Icmpv6 | Vector::IcmpOther => !converses && (distributed || fast),
             Vector::TcpAck | Vector::TcpRst | Vector::TcpOther | Vector::UdpOther | Vector::Other => {
-                !converses && (distributed && meter.peak_pps >= 50 || fast && meter.packets >= 5_000)
+                let wide = sources >= PLAIN_FLOOD_SOURCES_MIN && meter.peak_pps >= 50;
+                !converses && (wide || fast && meter.packets >= 5_000)
             }
             _ => false,
         }
@@ -227,6 +231,23 @@ impl Account {
             None => {}
         }
     }
+}
+
+/// Reflectors that do not answer with SYN-ACK answer with RST or an ICMP error: one attack, not three.
+fn join_side_effects(found: &mut Vec<Attack>) {
+    let Some(main) = found.iter().position(|attack| attack.vector == Vector::TcpSynAck) else { return };
+    let side = |attack: &Attack| matches!(attack.vector, Vector::TcpRst | Vector::IcmpOther);
+    let main_packets = found[main].packets;
+    let (mut joined, mut rest): (Vec<Attack>, Vec<Attack>) =
+        found.drain(..).partition(|attack| side(attack) && attack.packets < main_packets);
+    let main = rest.iter_mut().find(|attack| attack.vector == Vector::TcpSynAck).expect("found above");
+    for attack in joined.drain(..) {
+        main.packets += attack.packets;
+        main.bytes += attack.bytes;
+        main.first = main.first.min(attack.first);
+        main.last = main.last.max(attack.last);
+    }
+    *found = rest;
 }
 
 impl Stream {

@@ -15,6 +15,13 @@ use noroshi_model::{Addr, Nanos};
 pub const SILENCE: i64 = 300 * 1_000_000_000;
 /// Shortest attack, seconds; shorter bursts are misconfiguration as often as attack (Moore et al.).
 pub const DURATION_SECONDS_MIN: f64 = 60.0;
+/// An answer that goes on evenly through at least this share of a long observation has no onset that could be an
+/// attack's: a permanently misconfigured or permanently probed host.
+pub const CONTINUOUS_SHARE_MAX: f64 = 0.9;
+/// Observation from which on that is judged, seconds.
+pub const CONTINUOUS_SECONDS_MIN: f64 = 6.0 * 3_600.0;
+/// Peak over mean rate below which a series counts as even.
+const EVEN_PEAK_MAX: f64 = 3.0;
 /// The minute over which the rate is judged slides by this, nanoseconds.
 const SLIDE: i64 = 10 * 1_000_000_000;
 const SLIDES: usize = 6;
@@ -103,6 +110,14 @@ impl Victimised {
             && self.destinations.len() >= spread_min(scale)
     }
 
+    /// Whether it went on evenly through nearly all of an observation of so many seconds.
+    pub(crate) fn continuous(&self, observed_seconds: f64) -> bool {
+        let mean_ppm = self.meter.packets as f64 / (self.meter.seconds() / 60.0).max(1.0);
+        observed_seconds >= CONTINUOUS_SECONDS_MIN
+            && self.meter.seconds() >= observed_seconds * CONTINUOUS_SHARE_MAX
+            && self.ppm_max as f64 <= mean_ppm * EVEN_PEAK_MAX
+    }
+
     pub(crate) fn heap_bytes(&self) -> u64 {
         self.destinations.heap_bytes()
             + self.sources.heap_bytes()
@@ -135,6 +150,7 @@ impl Victimised {
                 ("packets_per_minute_min", scale.backscatter_ppm_min as f64),
                 ("destinations_min", spread_min(scale) as f64),
                 ("silence_seconds", SILENCE as f64 / 1e9),
+                ("continuous_share_max", CONTINUOUS_SHARE_MAX),
                 ("monitored_addresses", scale.addresses as f64),
             ]),
             detector: crate::detector("backscatter"),

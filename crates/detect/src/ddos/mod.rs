@@ -5,6 +5,7 @@ pub mod amplification;
 pub mod arrival;
 pub mod backscatter;
 pub mod carpet;
+pub mod requests;
 pub mod vectors;
 
 use noroshi_model::Nanos;

@@ -15,6 +15,8 @@ use probe::{Probe, ProbeKey, ProbeType};
 pub const RATE_PPS_MIN: f64 = 10.0;
 /// Ports of one destination that make a vertical scan.
 pub const VERTICAL_PORTS_MIN: u64 = 10;
+/// Ports that suffice when the destination refused and never spoke.
+pub const VERTICAL_PORTS_REFUSED_MIN: u64 = 5;
 /// Probes per port of a vertical scan, at most; more is a conversation.
 pub const VERTICAL_PACKETS_PER_PORT_MAX: u64 = 6;
 /// Ports and destinations that make a block scan when no single port does.
@@ -156,10 +158,11 @@ fn horizontal_confidence(destinations: u64, scale: &Scale) -> f64 {
 }
 
 /// The vertical scan in what a source sent to its main destination, if it is one.
-pub(crate) fn vertical(source: &crate::source::Source) -> Option<Scan> {
+pub(crate) fn vertical(source: &crate::source::Source, refused: bool) -> Option<Scan> {
     let vertical = source.vertical.as_ref()?;
     let ports = vertical.ports.len();
-    if ports < VERTICAL_PORTS_MIN || vertical.packets > ports * VERTICAL_PACKETS_PER_PORT_MAX {
+    let ports_min = if refused { VERTICAL_PORTS_REFUSED_MIN } else { VERTICAL_PORTS_MIN };
+    if ports < ports_min || vertical.packets > ports * VERTICAL_PACKETS_PER_PORT_MAX {
         return None;
     }
     let tools = source.tools.tools();
@@ -173,9 +176,9 @@ pub(crate) fn vertical(source: &crate::source::Source) -> Option<Scan> {
         first: vertical.first,
         last: vertical.last,
         tool: if tools.len() == 1 { tools[0] } else { Tool::Unknown },
-        confidence: 0.7 + 0.29 * (ports as f64 / VERTICAL_PORTS_MIN as f64).log2().clamp(0.0, 5.0) / 5.0,
+        confidence: 0.7 + 0.29 * (ports as f64 / ports_min as f64).log2().clamp(0.0, 5.0) / 5.0,
         thresholds: thresholds([
-            ("ports_min", VERTICAL_PORTS_MIN as f64),
+            ("ports_min", ports_min as f64),
             ("packets_per_port_max", VERTICAL_PACKETS_PER_PORT_MAX as f64),
         ]),
         detector: crate::detector("scan"),

@@ -1,0 +1,632 @@
+//! Requests at amplification honeypots: who is a victim, who a scanner, what is one attack.
+//!
+//! Definitions (methods C1, C3): at one honeypot address, a run of requests in one name and for one protocol is an
+//! *attack* by the low rule with 5 requests at pauses of at most 900 s (Thomas et al., "1000 days of UDP amplification
+//! DDoS attacks", eCrime 2017), and by the high rule with 100 requests at pauses of at most 3,600 s (Krämer et al.,
+//! "AmpPot", RAID 2015). Both are kept: the low one warns, the high one reports. Runs at several addresses that overlap
+//! or follow within 300 s are one attack. A source that asks many addresses at most three times each is a *scanner*.
+//!
+//! Memory is bounded by [`Limits`]; what had to leave early is counted in [`Requests::evicted`].
+
+use crate::config::thresholds;
+use noroshi_model::finding::{Attack, AttackKind, Thresholds, Vector, Victim};
+use noroshi_model::request::Request;
+use noroshi_model::time::SECOND;
+use noroshi_model::{Addr, Nanos, Prefix};
+use std::collections::{BTreeSet, HashMap};
+
+/// When a run of requests is an attack.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rule {
+    /// Name in findings.
+    pub name: &'static str,
+    /// Requests at one honeypot address. Lower: scanners that retry look like attacks.
+    pub requests_min: u64,
+    /// Longest pause in seconds. Longer: separate attacks on one victim melt together.
+    pub gap_seconds: i64,
+}
+
+/// Thomas et al. 2017: warns.
+pub const LOW: Rule = Rule { name: "low", requests_min: 5, gap_seconds: 900 };
+/// Krämer et al. 2015: reports.
+pub const HIGH: Rule = Rule { name: "high", requests_min: 100, gap_seconds: 3_600 };
+const RULES: [Rule; 2] = [LOW, HIGH];
+
+/// Runs at different addresses this close, in seconds, are one attack (methods C1).
+pub const MERGE_SECONDS: i64 = 300;
+/// Addresses that a scanner touches at least, or this share of all honeypot addresses if that is more.
+pub const SCANNER_ADDRESSES_MIN: usize = 5;
+/// Share of all honeypot addresses.
+pub const SCANNER_SHARE_MIN: f64 = 0.3;
+/// Requests of a scanner to one address, at most.
+pub const SCANNER_REQUESTS_MAX: u64 = 3;
+/// Distinct victims of one network, at one address, with one request, that are carpet bombing (methods C3).
+pub const CARPET_VICTIMS_MIN: usize = 8;
+/// Longest pause between requests of a carpet, in seconds (methods C3).
+pub const CARPET_GAP_SECONDS: i64 = 600;
+
+/// Bounds of memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Pairs of source and protocol followed at once. One takes about 1 KiB. Default 200,000.
+    pub talks: usize,
+    /// Honeypot addresses followed per pair. Default 64.
+    pub units: usize,
+    /// Networks followed for carpet bombing. Default 50,000.
+    pub networks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { talks: 200_000, units: 64, networks: 50_000 }
+    }
+}
+
+/// An attack seen through requests.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RequestAttack {
+    /// The finding.
+    pub attack: Attack,
+    /// `low` or `high`.
+    pub rule: &'static str,
+    /// Sensors that were asked, and how often.
+    pub sensors: Vec<(String, u64)>,
+    /// Other protocols asked for in the same name at the same time.
+    pub with: Vec<Vector>,
+    /// Hash of the request that was sent most.
+    pub request_hash: u64,
+}
+
+/// A source that asks everywhere a little: looking for reflectors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestScanner {
+    /// Who; its address is honest, for it wants the replies.
+    pub source: Addr,
+    /// For which protocol.
+    pub vector: Vector,
+    /// Honeypot addresses asked.
+    pub addresses: usize,
+    /// Requests.
+    pub requests: u64,
+    /// First request.
+    pub first: Nanos,
+    /// Last request.
+    pub last: Nanos,
+}
+
+/// What the engine has to say.
+// Few are made, and each is taken apart at once.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, PartialEq, Debug)]
+pub enum Found {
+    /// The low rule was reached just now: time to warn. Once per attack.
+    Began(RequestAttack),
+    /// An attack is over.
+    Ended(RequestAttack),
+    /// A scanner, once per talk.
+    Scanner(RequestScanner),
+}
+
+/// One run at one honeypot address under one rule.
+#[derive(Clone, Debug)]
+struct Run {
+    first: Nanos,
+    last: Nanos,
+    requests: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Unit {
+    sensor: String,
+    runs: [Run; 2],
+    total: u64,
+}
+
+/// Everything one source asked of one protocol.
+struct Talk {
+    units: HashMap<Addr, Unit>,
+    closed: [Vec<(String, Run)>; 2],
+    first: Nanos,
+    last: Nanos,
+    requests: u64,
+    /// Requests at addresses beyond the limit of units.
+    beyond: u64,
+    hash: (u64, i64),
+    port: (u16, i64),
+    second: (i64, u32),
+    peak_pps: u32,
+    warned: bool,
+    is_scanner: bool,
+}
+
+/// What came in the name of one network, for carpet bombing.
+struct Network {
+    last: Nanos,
+    first: Nanos,
+    requests: u64,
+    bytes: u64,
+    per_unit: HashMap<Addr, BTreeSet<Addr>>,
+    sensors: BTreeSet<String>,
+    /// Steps to the next address upwards: the mark of a sweep (methods C3).
+    ascending: u64,
+    previous: Addr,
+    reported: bool,
+}
+
+/// The engine. Requests come in the order of their time, as far as sensors agree on it.
+pub struct Requests {
+    limits: Limits,
+    addresses: BTreeSet<Addr>,
+    talks: HashMap<(Addr, Vector), Talk>,
+    networks: HashMap<(Prefix, Vector, u64), Network>,
+    now: Nanos,
+    /// Talks and networks that had to leave before they ended.
+    pub evicted: u64,
+}
+
+impl Requests {
+    /// An engine that has seen nothing.
+    pub fn new(limits: Limits) -> Self {
+        Requests {
+            limits,
+            addresses: BTreeSet::new(),
+            talks: HashMap::new(),
+            networks: HashMap::new(),
+            now: Nanos(i64::MIN),
+            evicted: 0,
+        }
+    }
+
+    /// Takes a request; says what follows from it at once.
+    pub fn push(&mut self, request: &Request) -> Vec<Found> {
+        self.now = self.now.max(request.ts);
+        // Honeypot addresses are the operator's own and few; the bound is against a hostile feed.
+        if self.addresses.len() < 65_536 {
+            self.addresses.insert(request.dst);
+        }
+        let mut found = Vec::new();
+        let key = (request.src, request.vector);
+        if self.talks.len() >= self.limits.talks && !self.talks.contains_key(&key) {
+            self.make_room(&mut found);
+        }
+        let talk = self.talks.entry(key).or_insert_with(|| Talk::new(request));
+        talk.add(request, self.limits.units);
+        let scanner_at = scanner_addresses(self.addresses.len());
+        if let Some(scanner) = talk.scanner(key, scanner_at) {
+            found.push(Found::Scanner(scanner));
+        }
+        let warn = talk.warn();
+        let carpet = self.push_network(request);
+        if let Some(carpet) = carpet {
+            found.push(Found::Began(carpet));
+        } else if warn && !self.under_carpet(request) {
+            let talk = self.talks.get(&key).expect("it was just added");
+            let runs = talk.open_runs(0);
+            found.push(Found::Began(self.attack(key, talk, 0, &runs)));
+        }
+        found
+    }
+
+    /// Time passes: says what ended. To be called about once a minute of the requests' time.
+    pub fn advance(&mut self, now: Nanos) -> Vec<Found> {
+        self.now = self.now.max(now);
+        let mut found = Vec::new();
+        let keys: Vec<_> = self.talks.keys().copied().collect();
+        for key in keys {
+            self.settle(key, false, &mut found);
+        }
+        let now = self.now;
+        self.talks.retain(|_, talk| now.0.saturating_sub(talk.last.0) <= HIGH.gap_seconds * SECOND);
+        self.settle_networks(false, &mut found);
+        sort(&mut found);
+        found
+    }
+
+    /// The end of the data: everything ends.
+    pub fn finish(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut keys: Vec<_> = self.talks.keys().copied().collect();
+        keys.sort();
+        for key in keys {
+            self.settle(key, true, &mut found);
+        }
+        self.talks.clear();
+        self.settle_networks(true, &mut found);
+        sort(&mut found);
+        found
+    }
+
+    /// Closes what is silent and gives out what is complete. The talk stays: attacks of other protocols look for it.
+    fn settle(&mut self, key: (Addr, Vector), all: bool, found: &mut Vec<Found>) {
+        let now = self.now;
+        let Some(mut talk) = self.talks.remove(&key) else { return };
+        talk.close(now, all);
+        let carpet = self
+            .networks
+            .iter()
+            .any(|((network, vector, _), bucket)| *vector == key.1 && bucket.reported && network.contains(key.0));
+        for (at, rule) in RULES.iter().enumerate() {
+            for group in talk.complete(at, rule, all) {
+                // Victims under a carpet are named by the carpet.
+                if !carpet {
+                    found.push(Found::Ended(self.attack(key, &talk, at, &group)));
+                }
+            }
+        }
+        self.talks.insert(key, talk);
+    }
+
+    /// The talk that was silent longest leaves, with the quarter that was silent almost as long: one sweep pays for many.
+    fn make_room(&mut self, found: &mut Vec<Found>) {
+        let mut lasts: Vec<_> = self.talks.iter().map(|(key, talk)| (talk.last, *key)).collect();
+        lasts.sort();
+        for (_, key) in lasts.into_iter().take((self.limits.talks / 4).max(1)) {
+            self.settle(key, true, found);
+            self.talks.remove(&key);
+            self.evicted += 1;
+        }
+    }
+
+    fn attack(&self, key: (Addr, Vector), talk: &Talk, at: usize, runs: &[(String, Run)]) -> RequestAttack {
+        let (victim, vector) = key;
+        let rule = &RULES[at];
+        let first = runs.iter().map(|(_, run)| run.first).min().unwrap_or(talk.first);
+        let last = runs.iter().map(|(_, run)| run.last).max().unwrap_or(talk.last);
+        let packets: u64 = runs.iter().map(|(_, run)| run.requests).sum();
+        let mut sensors: Vec<(String, u64)> = Vec::new();
+        for (sensor, run) in runs {
+            match sensors.iter_mut().find(|(name, _)| name == sensor) {
+                Some((_, requests)) => *requests += run.requests,
+                None => sensors.push((sensor.clone(), run.requests)),
+            }
+        }
+        sensors.sort();
+        let with: Vec<Vector> = Vector::ALL
+            .iter()
+            .copied()
+            .filter(|other| *other != vector)
+            .filter(|other| self.talks.get(&(victim, *other)).is_some_and(|talk| talk.overlaps(first, last)))
+            .collect();
+        let reason = format!(
+            "{packets} {vector} requests in the name of {victim} came to {} of our reflectors within {:.0} s{}: someone \
+             wants their replies to reach it.",
+            runs.len(),
+            last.seconds_since(first).max(1.0),
+            if with.is_empty() { String::new() } else { format!(", together with {}", names(&with)) },
+        );
+        let attack = Attack {
+            kind: AttackKind::Amplification,
+            vector,
+            victim: Victim::Address(victim),
+            victim_port: (talk.port.1 * 2 > talk.requests as i64).then_some(talk.port.0),
+            packets,
+            bytes: runs.iter().map(|(_, run)| run.bytes).sum(),
+            sources: 1,
+            first,
+            last,
+            peak_pps: f64::from(talk.peak_pps),
+            estimated_pps: None,
+            confidence: confidence(packets, runs.len()),
+            thresholds: used(rule),
+            detector: crate::detector("requests"),
+            evidence: Vec::new(),
+            reason,
+        };
+        RequestAttack { attack, rule: rule.name, sensors, with, request_hash: talk.hash.0 }
+    }
+
+    fn under_carpet(&self, request: &Request) -> bool {
+        let key = (request.src.network(), request.vector, request.request_hash);
+        self.networks.get(&key).is_some_and(|network| network.reported)
+    }
+
+    /// Adds to the network's bucket; an attack when it became a carpet just now.
+    fn push_network(&mut self, request: &Request) -> Option<RequestAttack> {
+        let key = (request.src.network(), request.vector, request.request_hash);
+        if self.networks.len() >= self.limits.networks && !self.networks.contains_key(&key) {
+            let oldest = self.networks.iter().filter(|(_, bucket)| !bucket.reported).min_by_key(|(_, b)| b.last);
+            let oldest = oldest.map(|(key, _)| *key)?;
+            self.networks.remove(&oldest);
+            self.evicted += 1;
+        }
+        let units = self.limits.units;
+        let bucket = self.networks.entry(key).or_insert_with(|| Network::new(request));
+        bucket.add(request, units);
+        if bucket.reported || bucket.victims() < CARPET_VICTIMS_MIN {
+            return None;
+        }
+        bucket.reported = true;
+        Some(carpet(key, &self.networks[&key]))
+    }
+
+    fn settle_networks(&mut self, all: bool, found: &mut Vec<Found>) {
+        let now = self.now;
+        let over = |bucket: &Network| now.0.saturating_sub(bucket.last.0) > CARPET_GAP_SECONDS * SECOND;
+        let mut ended: Vec<_> = self.networks.extract_if(|_, bucket| all || over(bucket)).collect();
+        ended.sort_by_key(|(key, _)| *key);
+        let carpets = ended.into_iter().filter(|(_, bucket)| bucket.reported);
+        found.extend(carpets.map(|(key, bucket)| Found::Ended(carpet(key, &bucket))));
+    }
+}
+
+/// Addresses that make a scanner, among so many honeypot addresses.
+fn scanner_addresses(addresses: usize) -> usize {
+    SCANNER_ADDRESSES_MIN.max((SCANNER_SHARE_MIN * addresses as f64).ceil() as usize)
+}
+
+/// Ours: five requests at one reflector are more likely than not an attack; a hundred, or several reflectors, make sure.
+fn confidence(requests: u64, runs: usize) -> f64 {
+    (0.6 + 0.1 * (requests as f64 / 5.0).log10() + 0.1 * (runs as f64).log2()).clamp(0.6, 0.98)
+}
+
+fn used(rule: &Rule) -> Thresholds {
+    thresholds([
+        ("requests_min", rule.requests_min as f64),
+        ("gap_seconds", rule.gap_seconds as f64),
+        ("merge_seconds", MERGE_SECONDS as f64),
+    ])
+}
+
+fn names(vectors: &[Vector]) -> String {
+    vectors.iter().map(|vector| vector.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn sort(found: &mut [Found]) {
+    found.sort_by_key(|found| match found {
+        Found::Began(attack) | Found::Ended(attack) => {
+            (attack.attack.first, attack.attack.victim, attack.attack.vector)
+        }
+        Found::Scanner(scanner) => (scanner.first, Victim::Address(scanner.source), scanner.vector),
+    });
+}
+
+impl Run {
+    fn new(ts: Nanos) -> Self {
+        Run { first: ts, last: ts, requests: 0, bytes: 0 }
+    }
+
+    fn is_over(&self, now: Nanos, rule: &Rule) -> bool {
+        now.0.saturating_sub(self.last.0) > rule.gap_seconds * SECOND
+    }
+}
+
+impl Talk {
+    fn new(request: &Request) -> Self {
+        Talk {
+            units: HashMap::new(),
+            closed: [Vec::new(), Vec::new()],
+            first: request.ts,
+            last: request.ts,
+            requests: 0,
+            beyond: 0,
+            hash: (request.request_hash, 0),
+            port: (request.sport, 0),
+            second: (i64::MIN, 0),
+            peak_pps: 0,
+            warned: false,
+            is_scanner: false,
+        }
+    }
+
+    fn add(&mut self, request: &Request, units: usize) {
+        let ts = request.ts;
+        self.first = self.first.min(ts);
+        self.last = self.last.max(ts);
+        self.requests += 1;
+        // Majority vote (Boyer and Moore): the most frequent value, if there is one over half.
+        vote(&mut self.hash, request.request_hash);
+        vote(&mut self.port, request.sport);
+        let second = ts.seconds();
+        self.second = if self.second.0 == second { (second, self.second.1 + 1) } else { (second, 1) };
+        self.peak_pps = self.peak_pps.max(self.second.1);
+        if self.units.len() >= units && !self.units.contains_key(&request.dst) {
+            self.beyond += 1;
+            return;
+        }
+        let unit = self.units.entry(request.dst).or_insert_with(|| Unit {
+            sensor: request.sensor.clone(),
+            runs: [Run::new(ts), Run::new(ts)],
+            total: 0,
+        });
+        unit.total += 1;
+        for (at, rule) in RULES.iter().enumerate() {
+            if unit.runs[at].requests > 0 && unit.runs[at].is_over(ts, rule) {
+                let run = std::mem::replace(&mut unit.runs[at], Run::new(ts));
+                if run.requests >= rule.requests_min {
+                    self.closed[at].push((unit.sensor.clone(), run));
+                }
+                if at == 0 {
+                    self.warned = false;
+                }
+            }
+            let run = &mut unit.runs[at];
+            run.last = run.last.max(ts);
+            run.requests += 1;
+            run.bytes += u64::from(request.request_bytes);
+        }
+    }
+
+    /// Whether the low rule is reached for the first time in this attack.
+    fn warn(&mut self) -> bool {
+        let reached = self.units.values().any(|unit| unit.runs[0].requests >= LOW.requests_min);
+        let warn = reached && !self.warned;
+        self.warned |= reached;
+        warn
+    }
+
+    fn open_runs(&self, at: usize) -> Vec<(String, Run)> {
+        let reached = |unit: &&Unit| unit.runs[at].requests >= RULES[at].requests_min;
+        self.units.values().filter(reached).map(|unit| (unit.sensor.clone(), unit.runs[at].clone())).collect()
+    }
+
+    fn overlaps(&self, first: Nanos, last: Nanos) -> bool {
+        let near = MERGE_SECONDS * SECOND;
+        self.requests >= LOW.requests_min
+            && self.first.0 <= last.0.saturating_add(near)
+            && self.last.0.saturating_add(near) >= first.0
+    }
+
+    fn scanner(&mut self, key: (Addr, Vector), addresses_min: usize) -> Option<RequestScanner> {
+        let gentle = self.units.values().all(|unit| unit.total <= SCANNER_REQUESTS_MAX);
+        if self.is_scanner || !gentle || self.units.len() < addresses_min {
+            return None;
+        }
+        self.is_scanner = true;
+        Some(RequestScanner {
+            source: key.0,
+            vector: key.1,
+            addresses: self.units.len(),
+            requests: self.requests,
+            first: self.first,
+            last: self.last,
+        })
+    }
+
+    /// Closes runs that are silent, or all.
+    fn close(&mut self, now: Nanos, all: bool) {
+        for unit in self.units.values_mut() {
+            for (at, rule) in RULES.iter().enumerate() {
+                if unit.runs[at].requests == 0 || !(all || unit.runs[at].is_over(now, rule)) {
+                    continue;
+                }
+                let run = std::mem::replace(&mut unit.runs[at], Run::new(now));
+                if run.requests >= rule.requests_min {
+                    self.closed[at].push((unit.sensor.clone(), run));
+                }
+                if at == 0 {
+                    self.warned = false;
+                }
+            }
+        }
+    }
+
+    /// Groups of closed runs that nothing can join any more.
+    fn complete(&mut self, at: usize, rule: &Rule, all: bool) -> Vec<Vec<(String, Run)>> {
+        let mut closed = std::mem::take(&mut self.closed[at]);
+        closed.sort_by(|a, b| (a.1.first, &a.0).cmp(&(b.1.first, &b.0)));
+        let mut groups: Vec<(i64, Vec<(String, Run)>)> = Vec::new();
+        for (sensor, run) in closed {
+            match groups.last_mut() {
+                Some((until, group)) if run.first.0 <= until.saturating_add(MERGE_SECONDS * SECOND) => {
+                    *until = (*until).max(run.last.0);
+                    group.push((sensor, run));
+                }
+                _ => groups.push((run.last.0, vec![(sensor, run)])),
+            }
+        }
+        let reaching = |unit: &&Unit| unit.runs[at].requests >= rule.requests_min;
+        let open = self.units.values().filter(reaching).map(|unit| unit.runs[at].first.0).min();
+        let mut out = Vec::new();
+        for (until, group) in groups {
+            let joined = open.is_some_and(|first| first <= until.saturating_add(MERGE_SECONDS * SECOND));
+            if all || !joined { out.push(group) } else { self.closed[at].extend(group) }
+        }
+        out
+    }
+}
+
+fn vote<T: PartialEq + Copy>(candidate: &mut (T, i64), value: T) {
+    if candidate.0 == value {
+        candidate.1 += 1;
+    } else if candidate.1 == 0 {
+        *candidate = (value, 1);
+    } else {
+        candidate.1 -= 1;
+    }
+}
+
+impl Network {
+    fn new(request: &Request) -> Self {
+        Network {
+            last: request.ts,
+            first: request.ts,
+            requests: 0,
+            bytes: 0,
+            per_unit: HashMap::new(),
+            sensors: BTreeSet::new(),
+            ascending: 0,
+            previous: request.src,
+            reported: false,
+        }
+    }
+
+    fn add(&mut self, request: &Request, units: usize) {
+        if request.ts.0.saturating_sub(self.last.0) > CARPET_GAP_SECONDS * SECOND && !self.reported {
+            *self = Network::new(request);
+        }
+        self.last = self.last.max(request.ts);
+        self.requests += 1;
+        self.bytes += u64::from(request.request_bytes);
+        self.ascending += u64::from(request.src.0 == self.previous.0.wrapping_add(1));
+        self.previous = request.src;
+        if self.sensors.len() < units {
+            self.sensors.insert(request.sensor.clone());
+        }
+        if self.per_unit.len() < units || self.per_unit.contains_key(&request.dst) {
+            let victims = self.per_unit.entry(request.dst).or_default();
+            // A /24 has 256; of a /48 as many are enough.
+            if victims.len() < 256 {
+                victims.insert(request.src);
+            }
+        }
+    }
+
+    /// Victims named at the address that heard of most. Scanners of one network share the work between them, so no
+    /// single address hears of many.
+    fn victims(&self) -> usize {
+        self.per_unit.values().map(BTreeSet::len).max().unwrap_or(0)
+    }
+}
+
+fn carpet(key: (Prefix, Vector, u64), bucket: &Network) -> RequestAttack {
+    let (network, vector, request_hash) = key;
+    let all: BTreeSet<Addr> = bucket.per_unit.values().flatten().copied().collect();
+    let sweep = bucket.ascending * 2 > bucket.requests;
+    let attack = Attack {
+        kind: AttackKind::Carpet,
+        vector,
+        victim: Victim::Network(network),
+        victim_port: None,
+        packets: bucket.requests,
+        bytes: bucket.bytes,
+        sources: all.len() as u64,
+        first: bucket.first,
+        last: bucket.last,
+        peak_pps: bucket.requests as f64 / bucket.last.seconds_since(bucket.first).max(1.0),
+        estimated_pps: None,
+        confidence: if sweep { 0.95 } else { 0.85 },
+        thresholds: thresholds([
+            ("victims_min", CARPET_VICTIMS_MIN as f64),
+            ("gap_seconds", CARPET_GAP_SECONDS as f64),
+        ]),
+        detector: crate::detector("requests"),
+        evidence: Vec::new(),
+        reason: format!(
+            "{} {vector} requests, all alike, came in the names of {} addresses of {network}{}: carpet bombing.",
+            bucket.requests,
+            all.len(),
+            if sweep { ", one after the other" } else { "" }
+        ),
+    };
+    let sensors = bucket.sensors.iter().map(|sensor| (sensor.clone(), 0)).collect();
+    RequestAttack { attack, rule: LOW.name, sensors, with: Vec::new(), request_hash }
+}
+
+/// Attacks in all, from two halves of the sensors that saw `first` and `second` of them, `both` in common (Chapman's
+/// estimator, methods C6). Sensors that attackers choose alike make it too low.
+pub fn chapman(first: u64, second: u64, both: u64) -> f64 {
+    (first + 1) as f64 * (second + 1) as f64 / (both + 1) as f64 - 1.0
+}
+
+/// Probability that some other scanner, who knows `known` of `sensors` reflectors drawn at random, happens to know all
+/// `used` of an attack (methods C5: C(K-|B|, a-|B|) / C(K, a)).
+pub fn chance_of_cover(sensors: u32, known: u32, used: u32) -> f64 {
+    if used > known || known > sensors {
+        return 0.0;
+    }
+    (0..used).map(|i| f64::from(known - i) / f64::from(sensors - i)).product()
+}
+
+#[cfg(test)]
+mod tests;
