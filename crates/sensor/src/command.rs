@@ -1,7 +1,7 @@
 //! The commands of `noroshi-sensor`, which `noroshi sensor` shares.
 
 use crate::enrol::enrol;
-use crate::run::{RunOptions, SourceOptions, run};
+use crate::run::{Retime, RunOptions, SourceOptions, run};
 use crate::source::SourceError;
 use crate::spool::Spool;
 use crate::state::StateDir;
@@ -41,7 +41,10 @@ pub enum Command {
         speed: Option<f64>,
         /// Move capture times so that the first packet is now.
         #[arg(long)]
-        now: bool,
+        from_now: bool,
+        /// Move capture times so that the latest packet is now.
+        #[arg(long, conflicts_with = "from_now")]
+        until_now: bool,
         /// Replay from the start, even if this folder has delivered it before.
         #[arg(long)]
         again: bool,
@@ -130,8 +133,13 @@ async fn dispatch(command: Command, out: &mut dyn Write) -> Result<(), SensorErr
             say(out, format_args!("next: noroshi-sensor run --replay CAPTURE --state {}", state.path().display()));
             Ok(())
         }
-        Command::Run { replay, speed, now, again, stay, ceiling, state } => {
-            let source = SourceOptions::Replay { paths: replay, speed, now, again };
+        Command::Run { replay, speed, from_now, until_now, again, stay, ceiling, state } => {
+            let retime = match (from_now, until_now) {
+                (true, _) => Retime::FirstIsNow,
+                (_, true) => Retime::LastIsNow,
+                _ => Retime::Keep,
+            };
+            let source = SourceOptions::Replay { paths: replay, speed, retime, again };
             let options = RunOptions { state: state.path(), source, ceiling, stay };
             let done = run(options, signals()).await?;
             say(out, format_args!("{} records numbered, {} at the hub", done.produced, done.acknowledged));

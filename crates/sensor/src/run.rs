@@ -42,11 +42,22 @@ pub enum SourceOptions {
         paths: Vec<PathBuf>,
         /// Multiple of their own pace; `None` is as fast as possible.
         speed: Option<f64>,
-        /// Move capture times so that the first packet is now.
-        now: bool,
+        /// How capture times are moved.
+        retime: Retime,
         /// From the start, even if this replay was done before.
         again: bool,
     },
+}
+
+/// How capture times are moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retime {
+    /// Not at all.
+    Keep,
+    /// So that the first packet is now.
+    FirstIsNow,
+    /// So that the latest packet is now.
+    LastIsNow,
 }
 
 /// What a run did, for people.
@@ -115,9 +126,9 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
 
 fn open_source(options: &SourceOptions, state: &StateDir, spool: &Spool) -> Result<Box<dyn Source>, SensorError> {
     match options {
-        SourceOptions::Replay { paths, speed, now, again } => {
+        SourceOptions::Replay { paths, speed, retime, again } => {
             let stream = spool.state();
-            let shift = if *now { shift_to_now(paths)? } else { 0 };
+            let shift = shift(paths, *retime)?;
             let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let plan = ReplayPlan { paths: paths.iter().map(absolute).collect(), speed: *speed, shift };
             let progress = state.replay_base(&plan, &stream.epoch.to_string(), stream.last_seq, *again)?;
@@ -128,16 +139,24 @@ fn open_source(options: &SourceOptions, state: &StateDir, spool: &Spool) -> Resu
     }
 }
 
-/// What must be added to capture times so that the first one is now.
-fn shift_to_now(paths: &[PathBuf]) -> Result<i64, SensorError> {
+/// What must be added to capture times.
+fn shift(paths: &[PathBuf], retime: Retime) -> Result<i64, SensorError> {
+    if retime == Retime::Keep {
+        return Ok(0);
+    }
     let plan = ReplayPlan { paths: paths.to_vec(), speed: None, shift: 0 };
     let mut replay = Replay::open(plan, 0)?;
+    let mut latest = None;
     while let crate::source::Taken::Packets { raw, .. } = replay.next(Duration::ZERO)? {
-        if let Some(first) = raw.records.iter().find(|record| record.has_time) {
-            return Ok(now_nanos().saturating_sub(first.ts));
+        let mut times = raw.records.iter().filter(|record| record.has_time).map(|record| record.ts);
+        if retime == Retime::FirstIsNow
+            && let Some(first) = times.next()
+        {
+            return Ok(now_nanos().saturating_sub(first));
         }
+        latest = latest.max(times.max());
     }
-    Ok(0)
+    Ok(latest.map_or(0, |latest| now_nanos().saturating_sub(latest)))
 }
 
 type Outcome = Result<(), SensorError>;

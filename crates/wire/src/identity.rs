@@ -235,6 +235,13 @@ impl Authority {
     }
 }
 
+/// Names the public key in a signing request, whose self-signature is checked.
+pub fn request_key(request: &[u8]) -> Result<String, IdentityError> {
+    use rcgen::PublicKeyData;
+    let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))?;
+    Ok(Sha256::digest(request.public_key.der_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 fn key_from(der: &[u8]) -> Result<KeyPair, IdentityError> {
     Ok(KeyPair::try_from(&PrivatePkcs8KeyDer::from(der))?)
 }

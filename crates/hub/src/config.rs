@@ -1,0 +1,89 @@
+//! The hub's configuration. Defaults are safe: loopback only.
+
+use crate::HubError;
+use noroshi_ingest::worker::WorkerCommand;
+use noroshi_model::policy::{Policy, nearest};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Where sensors connect unless told otherwise.
+pub const SENSOR_LISTEN: &str = "127.0.0.1:7443";
+
+/// Configuration of a hub, as read from a file.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder for everything the hub keeps.
+    pub data: PathBuf,
+    /// Address and port for sensors. Default 127.0.0.1:7443; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// HOST:PORT that goes into invitations, where it differs from `listen` (NAT, another name).
+    pub advertise: Option<String>,
+    /// Policy requested of sensors that enrol from now on.
+    pub default_policy: Policy,
+    /// Whether journal rows move into the lake. Off only for tests that read the journal.
+    pub lake: bool,
+    /// Worker processes that look at what sensors send; 0 looks in the hub's own process.
+    pub workers: usize,
+    /// How to start such a worker; the program itself when not set.
+    #[serde(skip)]
+    pub worker_command: Option<WorkerCommand>,
+}
+
+/// First bytes of payload that new sensors are asked to keep: enough for request lines and protocol greetings.
+const DEFAULT_PAYLOAD_BYTES: u16 = 256;
+/// Spool that new sensors are asked to keep: a day at about 10,000 packets a second.
+const DEFAULT_SPOOL_BYTES: u64 = 4 << 30;
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: default_folder(),
+            listen: SENSOR_LISTEN.parse().expect("a constant"),
+            advertise: None,
+            default_policy: Policy {
+                payload_bytes: DEFAULT_PAYLOAD_BYTES,
+                spool_bytes: DEFAULT_SPOOL_BYTES,
+                ..Policy::default()
+            },
+            lake: true,
+            workers: 2,
+            worker_command: None,
+        }
+    }
+}
+
+/// `$XDG_DATA_HOME/noroshi`, or `~/.local/share/noroshi`.
+pub fn default_folder() -> PathBuf {
+    let home = |name: &str, tail: &str| std::env::var_os(name).map(|dir| Path::new(&dir).join(tail));
+    home("XDG_DATA_HOME", "noroshi")
+        .or_else(|| home("HOME", ".local/share/noroshi"))
+        .unwrap_or_else(|| "noroshi-data".into())
+}
+
+impl Config {
+    /// Defaults, with this folder.
+    pub fn in_folder(data: PathBuf) -> Self {
+        Config { data, ..Config::default() }
+    }
+
+    /// Reads a TOML file; unknown keys are refused with a suggestion.
+    pub fn read(path: &Path) -> Result<Self, HubError> {
+        let text = std::fs::read_to_string(path).map_err(HubError::io(path, "read"))?;
+        let refused = |text: String| HubError::Config { path: path.to_owned(), text };
+        let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        const KEYS: &[&str] = &["data", "listen", "advertise", "default_policy", "lake", "workers"];
+        if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            let near = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+            return Err(refused(format!("\"{key}\" is not a setting{near} (settings: {})", KEYS.join(", "))));
+        }
+        let config: Config = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        config.default_policy.check()?;
+        Ok(config)
+    }
+
+    /// Socket over which `noroshi fleet` speaks to the running hub.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data.join("admin.sock")
+    }
+}

@@ -1,0 +1,7 @@
+//! A whole hub in this process, with real sensors over real TLS on loopback, and real captures.
+
+mod enrolment;
+mod evil;
+mod replay;
+mod steering;
+mod support;

@@ -1,0 +1,1 @@
+//! Batches, good and evil, through ingest into a real journal.
