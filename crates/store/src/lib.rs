@@ -4,6 +4,7 @@
 //! them in [`rollup`]s on the way; [`query`] answers. Nothing outside
 //! this crate names the query engine or the table format.
 
+pub mod format;
 pub mod journal;
 pub mod lake;
 pub mod query;

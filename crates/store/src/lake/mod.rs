@@ -1,10 +1,14 @@
 //! The lake: Delta tables on local disk, filled from the journal, read by us and by other engines alike.
 
+mod check;
+mod maintain;
 mod mover;
 mod spec;
 mod table;
 pub mod types;
 
+pub use check::{Check, Damage};
+pub use maintain::{Compacted, Compaction, Freed};
 pub use mover::{Moved, Mover};
 pub(crate) use spec::TableSpec;
 pub(crate) use table::LakeTable;
@@ -33,6 +37,14 @@ pub enum LakeError {
         doing: &'static str,
         /// The library's words.
         source: Box<deltalake::DeltaTableError>,
+    },
+    /// Rows could not be read back or rewritten.
+    #[error("cannot rewrite table {table}: {reason}")]
+    Rewrite {
+        /// Which table.
+        table: &'static str,
+        /// What went wrong.
+        reason: String,
     },
     /// Rows that do not fit their table.
     #[error("cannot make rows of table {table}: {source}")]
@@ -71,13 +83,14 @@ impl Lake {
         Self::open_with(dir, Enrich::none()).await
     }
 
-    /// Opens the lake only when there is one.
-    pub async fn open_existing(dir: impl AsRef<Path>) -> Result<Lake, LakeError> {
-        let dir = dir.as_ref();
+    /// Opens a lake that another process may be writing. Nothing is made, repaired or loaded before it is asked for.
+    pub fn open_to_read(dir: impl AsRef<Path>, enrich: Enrich) -> Result<Lake, LakeError> {
+        let dir = dir.as_ref().to_owned();
         if !dir.join("packets").join("_delta_log").is_dir() {
-            return Err(LakeError::Missing { path: dir.to_owned() });
+            return Err(LakeError::Missing { path: dir });
         }
-        Self::open(dir).await
+        let tables = spec::all().into_iter().map(|spec| LakeTable::to_read(&dir, spec)).collect::<Result<_, _>>()?;
+        Ok(Lake { shared: Arc::new(Shared { dir, tables, enrich }) })
     }
 
     /// Opens the lake with knowledge of addresses, for the roll-ups by country and AS and for the functions `country`
@@ -105,8 +118,16 @@ impl Lake {
     pub async fn sizes(&self) -> Result<Vec<TableSize>, LakeError> {
         let mut sizes = Vec::new();
         for table in &self.shared.tables {
-            let (files, bytes) = table.size().await?;
-            sizes.push(TableSize { table: table.spec.name, files, bytes });
+            let live = table.files().await?;
+            let partitions = || live.iter().map(|file| file.partition.as_str()).filter(|name| *name != types::NO_HOUR);
+            sizes.push(TableSize {
+                table: table.spec.name,
+                files: live.len() as u64,
+                bytes: live.iter().map(|file| file.size).sum(),
+                rows: live.iter().map(|file| file.rows).sum(),
+                oldest: partitions().min().map(str::to_owned),
+                newest: partitions().max().map(str::to_owned),
+            });
         }
         Ok(sizes)
     }
@@ -118,7 +139,7 @@ pub(crate) fn rollup_schema(grouping: Grouping) -> arrow::datatypes::SchemaRef {
 }
 
 /// What a table occupies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TableSize {
     /// Name of the table.
     pub table: &'static str,
@@ -126,4 +147,10 @@ pub struct TableSize {
     pub files: u64,
     /// Bytes in them.
     pub bytes: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// The oldest partition (an hour or a day).
+    pub oldest: Option<String>,
+    /// The newest partition.
+    pub newest: Option<String>,
 }

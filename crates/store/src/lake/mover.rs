@@ -8,6 +8,7 @@
 use super::spec::Feed;
 use super::types::to_lake;
 use super::{Lake, LakeError, LakeTable};
+use crate::format::hexadecimal;
 use crate::journal::{Journal, JournalRow};
 use crate::rollup::{Enrich, PacketColumns, Rollup};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -15,7 +16,6 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use noroshi_model::columns::{Column, schema_of};
 use noroshi_model::stream::{Gap, GapReason, SchemaId};
-use std::fmt::Write;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,11 +234,4 @@ fn gap_rows<'a>(decoded: impl Iterator<Item = &'a Decoded>) -> Result<Option<Rec
         texts(&|_, gap| gap.reason.name().to_owned()),
     ];
     RecordBatch::try_new(super::spec::gaps().schema, arrays).map(Some)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

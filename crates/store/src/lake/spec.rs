@@ -34,6 +34,8 @@ pub(crate) struct TableSpec {
     /// Columns with min/max per file in the log, comma separated.
     pub stats_columns: &'static str,
     pub encodings: Encodings,
+    /// Order of rows within a compacted file.
+    pub order: &'static str,
 }
 
 const PACKET_ENCODINGS: Encodings = &[
@@ -47,18 +49,19 @@ const PACKET_ENCODINGS: Encodings = &[
 
 /// Every table, base tables first.
 pub(crate) fn all() -> Vec<TableSpec> {
-    let base = |name, id, columns, stats_columns, encodings| TableSpec {
+    let base = |name, id, columns, stats_columns, encodings, order| TableSpec {
         name,
         feed: Feed::Base(id, columns),
         schema: lake_schema(columns),
         partition: "hour",
         stats_columns,
         encodings,
+        order,
     };
     let mut tables = vec![
-        base("packets", SchemaId::PACKETS, PACKETS, "ts,sensor,proto,dport", PACKET_ENCODINGS),
-        base("sessions", SchemaId::SESSIONS, SESSIONS, "ts,sensor", &[]),
-        base("requests", SchemaId::REQUESTS, REQUESTS, "ts,sensor", &[]),
+        base("packets", SchemaId::PACKETS, PACKETS, "ts,sensor,proto,dport", PACKET_ENCODINGS, "proto, dport, src, ts"),
+        base("sessions", SchemaId::SESSIONS, SESSIONS, "ts,sensor", &[], "ts"),
+        base("requests", SchemaId::REQUESTS, REQUESTS, "ts,sensor", &[], "ts"),
         gaps(),
     ];
     tables.extend(Grouping::ALL.into_iter().map(rollup));
@@ -81,6 +84,7 @@ pub(super) fn gaps() -> TableSpec {
         partition: "reason",
         stats_columns: "sensor",
         encodings: &[],
+        order: "sensor, epoch, first_seq",
     }
 }
 
@@ -101,5 +105,6 @@ pub(crate) fn rollup(grouping: Grouping) -> TableSpec {
         partition: "day",
         stats_columns: "minute,sensor",
         encodings: &[],
+        order: "minute",
     }
 }

@@ -8,13 +8,14 @@ use arrow::array::RecordBatch;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::kernel::transaction::CommitProperties;
-use deltalake::kernel::{Action, Add, StructType, Transaction};
+use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
 use deltalake::parquet::basic::{Compression, Encoding, ZstdLevel};
 use deltalake::parquet::file::properties::{WriterProperties, WriterVersion};
 use deltalake::parquet::schema::types::ColumnPath;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
@@ -29,26 +30,42 @@ pub(crate) struct LakeTable {
 }
 
 impl LakeTable {
-    /// Opens the table, making it when the folder holds none.
+    /// Opens the table to write, making it when the folder holds none.
     pub async fn open(lake: &Path, spec: TableSpec) -> Result<LakeTable, LakeError> {
         let root = lake.join(spec.name);
-        std::fs::create_dir_all(&root).map_err(|source| LakeError::Io { path: root.clone(), source })?;
-        repair_torn_log(&root)?;
+        std::fs::create_dir_all(&root).map_err(|source| LakeError::Io { path: root, source })?;
+        let table = Self::to_read(lake, spec)?;
+        repair_torn_log(&table.root)?;
+        let fail = failed(table.spec.name, "open");
+        {
+            let mut delta = table.delta.lock().await;
+            match delta.load().await {
+                Ok(()) => {}
+                Err(DeltaTableError::NotATable(_)) => *delta = create(&delta, &table.spec).await.map_err(fail)?,
+                Err(error) => return Err(fail(error)),
+            }
+        }
+        Ok(table)
+    }
+
+    /// Opens the table to read; nothing is touched before it is asked for.
+    pub fn to_read(lake: &Path, spec: TableSpec) -> Result<LakeTable, LakeError> {
+        let root = lake.join(spec.name);
         let fail = failed(spec.name, "open");
         let url = deltalake::ensure_table_uri(root.to_string_lossy()).map_err(fail)?;
-        let mut delta = DeltaTableBuilder::from_url(url).and_then(|builder| builder.build()).map_err(fail)?;
-        match delta.load().await {
-            Ok(()) => {}
-            Err(DeltaTableError::NotATable(_)) => delta = create(&delta, &spec).await.map_err(fail)?,
-            Err(error) => return Err(fail(error)),
-        }
+        let delta = DeltaTableBuilder::from_url(url).and_then(|builder| builder.build()).map_err(fail)?;
         Ok(LakeTable { spec, root, delta: Mutex::new(delta) })
     }
 
     /// The newest version, for reading. Later commits do not disturb who holds it.
     pub async fn snapshot(&self) -> Result<DeltaTable, LakeError> {
         let mut delta = self.delta.lock().await;
-        delta.update_state().await.map_err(failed(self.spec.name, "read the log of"))?;
+        let fail = failed(self.spec.name, "read the log of");
+        if delta.version().is_some() {
+            delta.update_state().await.map_err(fail)?;
+        } else {
+            delta.load().await.map_err(fail)?;
+        }
         Ok(delta.clone())
     }
 
@@ -66,9 +83,8 @@ impl LakeTable {
     /// Appends the rows and moves the position to `row`, both or neither; returns once synced.
     pub async fn append(&self, batches: Vec<RecordBatch>, app: &str, row: i64) -> Result<(), LakeError> {
         let mut delta = self.delta.lock().await;
-        let fail = failed(self.spec.name, "append to");
-        delta.update_state().await.map_err(fail)?;
-        let adds = self.write_files(&delta, batches).await?;
+        delta.update_state().await.map_err(failed(self.spec.name, "append to"))?;
+        let adds = self.write_files(&delta, batches, 1).await?;
         let paths: Vec<PathBuf> = adds.iter().map(|add| self.root.join(&add.path)).collect();
         let root = self.root.clone();
         blocking(move || sync_files(&root, &paths)).await?;
@@ -79,8 +95,42 @@ impl LakeTable {
             predicate: None,
         };
         let properties = CommitProperties::default().with_application_transaction(Transaction::new(app, row));
+        self.commit(&mut delta, adds.into_iter().map(Action::Add).collect(), properties, operation).await
+    }
+
+    /// Replaces files by others, unless one of them is no longer live: then nothing is done and `false` comes back.
+    pub async fn replace(
+        &self,
+        old: &[LiveFile],
+        new: Vec<Add>,
+        same_rows: bool,
+        operation: DeltaOperation,
+    ) -> Result<bool, LakeError> {
+        let mut delta = self.delta.lock().await;
+        delta.update_state().await.map_err(failed(self.spec.name, "read the log of"))?;
+        let live: HashSet<String> = live_files(&delta, self.spec.name)?.into_iter().map(|file| file.path).collect();
+        if !old.iter().all(|file| live.contains(&file.path)) {
+            return Ok(false);
+        }
+        let paths: Vec<PathBuf> = new.iter().map(|add| self.root.join(&add.path)).collect();
+        let root = self.root.clone();
+        blocking(move || sync_files(&root, &paths)).await?;
+        let removed = old.iter().map(|file| Action::Remove(Remove { data_change: !same_rows, ..file.remove.clone() }));
+        let added = new.into_iter().map(|add| Action::Add(Add { data_change: !same_rows, ..add }));
+        self.commit(&mut delta, removed.chain(added).collect(), CommitProperties::default(), operation).await?;
+        Ok(true)
+    }
+
+    async fn commit(
+        &self,
+        delta: &mut DeltaTable,
+        actions: Vec<Action>,
+        properties: CommitProperties,
+        operation: DeltaOperation,
+    ) -> Result<(), LakeError> {
+        let fail = failed(self.spec.name, "commit to");
         let committed = CommitBuilder::from(properties)
-            .with_actions(adds.into_iter().map(Action::Add).collect())
+            .with_actions(actions)
             .build(Some(delta.snapshot().map_err(fail)?), delta.log_store(), operation)
             .await
             .map_err(fail)?;
@@ -90,23 +140,61 @@ impl LakeTable {
         blocking(move || sync_files(&log, &[log.join(format!("{version:020}.json"))])).await
     }
 
-    async fn write_files(&self, delta: &DeltaTable, batches: Vec<RecordBatch>) -> Result<Vec<Add>, LakeError> {
+    /// Live files of the newest version.
+    pub async fn files(&self) -> Result<Vec<LiveFile>, LakeError> {
+        live_files(&self.snapshot().await?, self.spec.name)
+    }
+
+    /// Writes files that no version names yet.
+    pub async fn write_aside(&self, batches: Vec<RecordBatch>, zstd: i32) -> Result<Vec<Add>, LakeError> {
+        let delta = self.snapshot().await?;
+        self.write_files(&delta, batches, zstd).await
+    }
+
+    async fn write_files(
+        &self,
+        delta: &DeltaTable,
+        batches: Vec<RecordBatch>,
+        zstd: i32,
+    ) -> Result<Vec<Add>, LakeError> {
         let fail = failed(self.spec.name, "write files of");
         let mut writer =
-            RecordBatchWriter::for_table(delta).map_err(fail)?.with_writer_properties(properties(&self.spec, 1));
+            RecordBatchWriter::for_table(delta).map_err(fail)?.with_writer_properties(properties(&self.spec, zstd));
         for batch in batches {
             writer.write(batch).await.map_err(fail)?;
         }
         writer.flush().await.map_err(fail)
     }
+}
 
-    /// Live files and their bytes.
-    pub async fn size(&self) -> Result<(u64, u64), LakeError> {
-        let delta = self.snapshot().await?;
-        let state = delta.snapshot().map_err(failed(self.spec.name, "read"))?;
-        let sizes = state.log_data().iter().map(|file| file.size() as u64).collect::<Vec<_>>();
-        Ok((sizes.len() as u64, sizes.iter().sum()))
-    }
+/// A file that the newest version names.
+#[derive(Clone)]
+pub(crate) struct LiveFile {
+    /// Path relative to the table.
+    pub path: String,
+    /// Length.
+    pub size: u64,
+    /// What removes it.
+    pub remove: Remove,
+    /// Rows by the log's account.
+    pub rows: u64,
+    /// Value of the partition column.
+    pub partition: String,
+}
+
+fn live_files(delta: &DeltaTable, table: &'static str) -> Result<Vec<LiveFile>, LakeError> {
+    let state = delta.snapshot().map_err(failed(table, "read"))?;
+    Ok(state
+        .log_data()
+        .iter()
+        .map(|file| LiveFile {
+            path: file.path().into_owned(),
+            size: file.size() as u64,
+            remove: file.remove_action(true),
+            rows: file.num_records().unwrap_or(0) as u64,
+            partition: file.partition_values_map().into_values().flatten().next().unwrap_or_default(),
+        })
+        .collect())
 }
 
 async fn create(delta: &DeltaTable, spec: &TableSpec) -> Result<DeltaTable, DeltaTableError> {

@@ -19,6 +19,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use noroshi_model::Nanos;
 use std::sync::Arc;
 
 /// A finished answer.
@@ -79,8 +80,28 @@ impl Lake {
         Ok(Rows::new(stream, limits))
     }
 
+    /// The question for a part of a table, in the order of time. Refused when there is no such table.
+    pub fn table_sql(
+        &self,
+        table: &str,
+        since: Option<Nanos>,
+        until: Option<Nanos>,
+        sensor: Option<&str>,
+    ) -> Result<String, QueryError> {
+        let spec = &self.table(table)?.spec;
+        let time = ["ts", "minute"].into_iter().find(|name| spec.schema.field_with_name(name).is_ok());
+        let mut conditions = vec!["true".to_owned()];
+        if let Some(time) = time {
+            conditions.extend(since.map(|at| format!("{time} >= timestamp '{}'", at.rfc3339())));
+            conditions.extend(until.map(|at| format!("{time} < timestamp '{}'", at.rfc3339())));
+        }
+        conditions.extend(sensor.map(|name| format!("sensor = '{}'", name.replace('\'', "''"))));
+        let order = time.map(|time| format!(" order by {time}")).unwrap_or_default();
+        Ok(format!("select * from {} where {}{order}", spec.name, conditions.join(" and ")))
+    }
+
     /// A session of its own for each query, so that limits are the query's own.
-    fn context(&self, limits: Limits) -> Result<SessionContext, QueryError> {
+    pub(crate) fn context(&self, limits: Limits) -> Result<SessionContext, QueryError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut config = SessionConfig::new().with_target_partitions(cores).with_information_schema(true);
         let options = config.options_mut();

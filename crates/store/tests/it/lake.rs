@@ -9,20 +9,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-struct Store {
-    journal: Journal,
-    lake: Lake,
-    mover: Mover,
+pub struct Store {
+    pub journal: Journal,
+    pub lake: Lake,
+    pub mover: Mover,
 }
 
-async fn open(folder: &Path) -> Store {
+pub async fn open(folder: &Path) -> Store {
     let journal = Journal::open(folder.join("journal.sqlite")).await.unwrap();
     let lake = Lake::open(folder.join("lake")).await.unwrap();
     let mover = Mover::new(lake.clone(), journal.clone()).await.unwrap();
     Store { journal, lake, mover }
 }
 
-async fn move_all(store: &mut Store) {
+pub async fn move_all(store: &mut Store) {
     while store.mover.step().await.unwrap().through != 0 {}
 }
 
@@ -39,7 +39,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
     lines
 }
 
-async fn ask(lake: &Lake, sql: &str) -> Vec<String> {
+pub async fn ask(lake: &Lake, sql: &str) -> Vec<String> {
     lines(&lake.answer(sql, Limits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}")))
 }
 

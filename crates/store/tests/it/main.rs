@@ -3,4 +3,5 @@
 mod journal;
 mod kill;
 mod lake;
+mod maintain;
 mod sample;
