@@ -37,6 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             group = next;
         }
     }
+    engine.work();
+    for (what, bytes) in engine.memory() {
+        eprintln!("memory {what} {} MiB", bytes >> 20);
+    }
     let found = engine.finish(1_000);
     println!("monitored {:?}", found.monitored);
     println!("totals {:?}", found.totals);

@@ -9,16 +9,18 @@ use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
 use crate::shard::{Partition, SHARDS, shard_of};
-use crate::source::{BLOCK, Source, SourceShard, count_in_file, position_of};
+use crate::source::{BLOCK, Source, SourceShard, count_in_file, grow_by_quarters, position_of};
 use crate::tally::{BatchTally, Tally};
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::hash_table::Entry as TableEntry;
+use hashbrown::{HashMap, HashTable};
 use noroshi_model::finding::{Attack, Campaign, Label, Scan, Tool};
 use noroshi_model::packet::{Has, Packet, PacketBatch};
 use noroshi_model::report::{BruteForce, FileSummary, PayloadCluster, PortCount, PortProtocol, Timeline, Totals};
 use noroshi_model::{Addr, Nanos, Prefix};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 
 /// Packets that are worked on together: enough to keep every shard of every thread busy, few enough to hold.
 const GROUP_PACKETS: usize = 400_000;
@@ -82,14 +84,20 @@ struct VictimShard {
     closed: Vec<(Addr, Victimised)>,
 }
 
+/// One destination.
+struct Receiver {
+    addr: Addr,
+    packets: u64,
+    file: u32,
+    arrival: Arrival,
+}
+
 /// Arrivals of one shard of destinations.
 #[derive(Default)]
 struct DestinationShard {
-    index: HashMap<Addr, u32, RandomState>,
-    packets: Vec<u64>,
-    addrs: Vec<Addr>,
-    arrivals: Vec<Arrival>,
-    file: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    all: Vec<Receiver>,
     by_file: Vec<u64>,
     closed: Vec<(Addr, Box<Account>)>,
 }
@@ -206,18 +214,25 @@ impl Engine {
         }
     }
 
-    /// Bytes held by the tables; walks them, so it costs time.
-    pub fn memory_bytes(&self) -> u64 {
-        self.sources.par_iter().map(|shard| shard.bytes() + shard.heap_bytes()).sum::<u64>()
-            + self.victims.iter().flat_map(|shard| shard.open.values()).map(Victimised::heap_bytes).sum::<u64>()
-            + self.destinations.iter().map(DestinationShard::bytes).sum::<u64>()
+    /// Bytes held by the tables, by what they hold; walks them, so it costs time.
+    pub fn memory(&self) -> Vec<(&'static str, u64)> {
+        let sum = |of: fn(&SourceShard) -> u64| self.sources.iter().map(of).sum::<u64>();
+        vec![
+            ("sources", sum(SourceShard::source_bytes)),
+            ("probes", sum(SourceShard::probe_bytes)),
+            ("records", sum(|shard| shard.records.bytes() as u64)),
+            ("sets", sum(SourceShard::heap_bytes)),
+            ("closed", sum(|shard| (shard.closed.capacity() * size_of::<Closed>()) as u64)),
+            ("destinations", self.destinations.iter().map(DestinationShard::bytes).sum()),
+            ("victims", self.victims.iter().flat_map(|shard| shard.open.values()).map(Victimised::heap_bytes).sum()),
+        ]
     }
 
-    /// Ends the stream and says what was found. `sources_max` bounds the list of sources.
-    pub fn finish(&mut self, sources_max: usize) -> Findings {
+    /// Ends the stream and says what was found. `lists_max` bounds the lists of sources and scans; their totals are whole.
+    pub fn finish(&mut self, lists_max: usize) -> Findings {
         self.work();
         let (monitored, inferred) = self.monitored();
-        let destinations: u64 = self.destinations.iter().map(|shard| shard.addrs.len() as u64).sum();
+        let destinations: u64 = self.destinations.iter().map(|shard| shard.all.len() as u64).sum();
         let first = self.scale.unwrap_or(Scale::of(1));
         let scale = Scale { scan_gap: first.scan_gap, ..Scale::of(monitored::size(&monitored, destinations)) };
         self.sources.par_iter_mut().for_each(|shard| shard.finish(&scale));
@@ -230,7 +245,7 @@ impl Engine {
                 noroshi_model::finding::Victim::Network(_) => None,
             })
             .collect();
-        let scans = self.scans(&scale);
+        let (scan_count, scans) = self.scans(&scale, lists_max);
         let campaigns = campaign::campaigns(self.sources.iter().map(|shard| &shard.records), |shard, index| {
             self.sources[shard].sources[index as usize].addr
         });
@@ -245,11 +260,11 @@ impl Engine {
                 sources: self.sources.iter().map(|shard| shard.sources.len() as u64).sum(),
                 destinations,
                 ports: ports.len() as u64,
-                scans: scans.len() as u64,
+                scans: scan_count,
                 campaigns: campaigns.len() as u64,
                 attacks: attacks.len() as u64,
             },
-            sources: self.facts(sources_max, &victims),
+            sources: self.facts(lists_max, &victims),
             brute_force: brute_force::find(&all),
             payloads: payloads.into_clusters(),
             timeline: self.tally.slots.timeline(),
@@ -274,10 +289,10 @@ impl Engine {
             return (self.config.monitored.clone(), false);
         }
         let seen = self.destinations.iter().flat_map(|shard| {
-            shard.addrs.iter().zip(&shard.packets).map(|(addr, packets)| Destination {
-                addr: *addr,
-                packets: *packets,
-                sends: self.source(*addr).is_some(),
+            shard.all.iter().map(|receiver| Destination {
+                addr: receiver.addr,
+                packets: receiver.packets,
+                sends: self.source(receiver.addr).is_some(),
             })
         });
         (monitored::infer(seen), true)
@@ -298,9 +313,7 @@ impl Engine {
             shard.closed.extend(shard.open.drain());
         }
         for shard in &mut self.destinations {
-            for (arrival, addr) in shard.arrivals.iter_mut().zip(&shard.addrs) {
-                shard.closed.extend(arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
-            }
+            shard.close_all();
         }
         let backscatter = self.victims.par_iter().flat_map_iter(|shard| {
             let attacks = shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale) && !seen.continuous(observed));
@@ -339,37 +352,41 @@ impl Engine {
         spoke * 2 > run.samples.len()
     }
 
-    fn scans(&self, scale: &Scale) -> Vec<Scan> {
-        let mut scans: Vec<Scan> = self
-            .sources
-            .par_iter()
-            .flat_map_iter(|shard| {
-                let mut wide: BTreeSet<Addr> = BTreeSet::new();
-                let mut found = Vec::new();
-                for run in &shard.closed {
-                    let tools = shard.get(run.source).map(|source| source.tools.tools()).unwrap_or_default();
-                    if let Some(scan) = run.scan(scale, &tools).filter(|_| !self.answered(run)) {
-                        wide.insert(run.source);
-                        found.push(scan);
-                    }
-                }
-                for source in &shard.sources {
-                    let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
-                    let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
-                    let quiet = self.spoke(target) <= source.packets / 4;
-                    let vertical = scan::vertical(source, refused).filter(|_| quiet);
-                    let block = || if wide.contains(&source.addr) { None } else { scan::block(source) };
-                    found.extend(vertical.or_else(block));
-                }
-                found
-            })
-            .collect();
-        scans.sort_by(|a, b| {
-            b.packets
-                .cmp(&a.packets)
-                .then_with(|| (a.source, a.protocol, a.port, a.first).cmp(&(b.source, b.protocol, b.port, b.first)))
-        });
-        scans
+    /// How many scans there are, and the largest of them. Only those are written out: a large day has a million.
+    fn scans(&self, scale: &Scale, scans_max: usize) -> (u64, Vec<Scan>) {
+        let mut found: Vec<ScanOf<'_>> =
+            self.sources.par_iter().flat_map_iter(|shard| self.scans_of(shard, scale)).collect();
+        let total = found.len() as u64;
+        if found.len() > scans_max && scans_max > 0 {
+            found.select_nth_unstable_by_key(scans_max - 1, ScanOf::rank);
+            found.truncate(scans_max);
+        }
+        found.sort_unstable_by_key(ScanOf::rank);
+        let write = |found: &ScanOf<'_>| match found {
+            ScanOf::Run(run) => {
+                let tools = self.source(run.source).map(|source| source.tools.tools()).unwrap_or_default();
+                Some(run.scan(scale, &tools))
+            }
+            ScanOf::Vertical(source, refused) => scan::vertical(source, *refused),
+            ScanOf::Block(source) => scan::block(source),
+        };
+        (total, found.iter().filter_map(write).collect())
+    }
+
+    fn scans_of<'a>(&'a self, shard: &'a SourceShard, scale: &Scale) -> Vec<ScanOf<'a>> {
+        let runs = shard.closed.iter().filter(|run| run.is_scan(scale) && !self.answered(run));
+        let mut found: Vec<ScanOf<'a>> = runs.map(ScanOf::Run).collect();
+        let wide: BTreeSet<Addr> = shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
+        for source in &shard.sources {
+            let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
+            let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
+            if scan::is_vertical(source, refused) && self.spoke(target) <= source.packets / 4 {
+                found.push(ScanOf::Vertical(source, refused));
+            } else if scan::is_block(source) && source.times().is_some() && !wide.contains(&source.addr) {
+                found.push(ScanOf::Block(source));
+            }
+        }
+        found
     }
 
     fn ports(&self) -> Vec<PortCount> {
@@ -402,6 +419,28 @@ impl Engine {
         }
         all.sort_unstable_by(order);
         all.into_iter().map(|source| facts_of(source, victims)).collect()
+    }
+}
+
+/// A scan before it is written out.
+enum ScanOf<'a> {
+    Run(&'a Closed),
+    Vertical(&'a Source, bool),
+    Block(&'a Source),
+}
+
+impl ScanOf<'_> {
+    /// Most packets first; ties by who, where and when.
+    fn rank(&self) -> (std::cmp::Reverse<u64>, Addr, u8, u16, Nanos) {
+        let times = |source: &Source| source.times().map(|times| times.0).unwrap_or_default();
+        match self {
+            ScanOf::Run(run) => (std::cmp::Reverse(run.packets), run.source, run.kind as u8, run.port, run.first),
+            ScanOf::Vertical(source, _) => {
+                let packets = source.vertical.as_ref().map_or(0, |vertical| vertical.packets);
+                (std::cmp::Reverse(packets), source.addr, u8::MAX - 1, 0, times(source))
+            }
+            ScanOf::Block(source) => (std::cmp::Reverse(scan::asked(source)), source.addr, u8::MAX, 0, times(source)),
+        }
     }
 }
 
@@ -485,46 +524,67 @@ impl DestinationShard {
     fn add_all(&mut self, batch: &PacketBatch, rows: &[u32], watched: &impl Fn(Addr) -> bool) {
         for block in rows.chunks(BLOCK) {
             let packets: [Packet; BLOCK] = std::array::from_fn(|i| batch.rows[block[i.min(block.len() - 1)] as usize]);
-            for (row_at, row) in block.iter().zip(&packets) {
-                self.add(batch, *row_at, row, watched);
+            let mut at = [0u32; BLOCK];
+            for (at, row) in at.iter_mut().zip(&packets[..block.len()]) {
+                *at = self.locate(row.dst);
+            }
+            for (i, row_at) in block.iter().enumerate() {
+                self.add(batch, *row_at, at[i], &packets[i], watched);
             }
         }
     }
 
     #[inline]
-    fn add(&mut self, batch: &PacketBatch, row_at: u32, row: &Packet, watched: &impl Fn(Addr) -> bool) {
-        let at = match self.index.entry(row.dst) {
-            hashbrown::hash_map::Entry::Occupied(entry) => *entry.get() as usize,
-            hashbrown::hash_map::Entry::Vacant(entry) => {
-                entry.insert(self.addrs.len() as u32);
-                self.addrs.push(row.dst);
-                self.packets.push(0);
-                self.arrivals.push(Arrival::default());
-                self.file.push(u32::MAX);
-                self.addrs.len() - 1
+    fn locate(&mut self, addr: Addr) -> u32 {
+        let (hasher, all) = (&self.hasher, &mut self.all);
+        let found = self.index.entry(
+            hasher.hash_one(addr.0),
+            |at| all[*at as usize].addr == addr,
+            |at| hasher.hash_one(all[*at as usize].addr.0),
+        );
+        match found {
+            TableEntry::Occupied(entry) => *entry.get(),
+            TableEntry::Vacant(entry) => {
+                let at = all.len() as u32;
+                entry.insert(at);
+                grow_by_quarters(all);
+                all.push(Receiver { addr, packets: 0, file: u32::MAX, arrival: Arrival::default() });
+                at
             }
-        };
-        self.packets[at] += 1;
-        if self.file[at] != batch.file {
-            self.file[at] = batch.file;
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, batch: &PacketBatch, row_at: u32, at: u32, row: &Packet, watched: &impl Fn(Addr) -> bool) {
+        let receiver = &mut self.all[at as usize];
+        receiver.packets += 1;
+        if receiver.file != batch.file {
+            receiver.file = batch.file;
             count_in_file(&mut self.by_file, batch.file);
         }
         if watched(row.dst) {
-            let closed = self.arrivals[at].add(row, position_of(batch, row_at));
+            let closed = receiver.arrival.add(row, position_of(batch, row_at));
             self.closed.extend(closed.map(|account| (row.dst, account)));
         }
     }
 
     fn expire(&mut self, now: Nanos) {
-        for (arrival, addr) in self.arrivals.iter_mut().zip(&self.addrs) {
-            self.closed.extend(arrival.expire(now).map(|account| (*addr, account)));
+        for receiver in &mut self.all {
+            self.closed.extend(receiver.arrival.expire(now).map(|account| (receiver.addr, account)));
         }
         // What could not become an attack whatever follows is let go.
         self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
     }
 
+    fn close_all(&mut self) {
+        for receiver in &mut self.all {
+            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (receiver.addr, account)));
+        }
+    }
+
     fn bytes(&self) -> u64 {
-        let flat = self.addrs.capacity() * (16 + 8 + 4 + size_of::<Arrival>()) + self.index.capacity() * 21;
-        flat as u64 + self.arrivals.iter().filter_map(Arrival::account).map(Account::heap_bytes).sum::<u64>()
+        let flat = self.all.capacity() * size_of::<Receiver>() + self.index.capacity() * 5;
+        let accounts = self.all.iter().filter_map(|receiver| receiver.arrival.account());
+        flat as u64 + accounts.map(Account::heap_bytes).sum::<u64>()
     }
 }

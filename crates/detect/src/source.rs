@@ -4,7 +4,7 @@ use crate::config::Scale;
 use crate::payload::Payloads;
 use crate::scan::probe::{Probe, ProbeKey, ProbeType};
 use crate::scan::{Closed, campaign::Records};
-use crate::set::{AddrSet, PortSet};
+use crate::set::{self, AddrSet, PortSet};
 use foldhash::fast::RandomState;
 use hashbrown::hash_map::Entry;
 use hashbrown::hash_table::Entry as TableEntry;
@@ -15,7 +15,7 @@ use noroshi_model::{Addr, Nanos};
 use std::hash::BuildHasher;
 
 /// Probes that must agree before a tool is named (methods G).
-pub const TOOL_PROBES_MIN: u32 = 3;
+pub const TOOL_PROBES_MIN: u16 = 3;
 /// Share of a source's SYNs that must carry a sixteen-bit relation. By chance 1 in 65,536 does, so a source with a
 /// million probes shows fifteen.
 pub const TOOL_SHARE_MIN: f64 = 0.1;
@@ -58,14 +58,14 @@ fn close(sources: &[Source], records: &mut Records, closed: &mut Vec<Closed>, ov
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ToolHits {
     syn: u32,
-    mirai: u32,
-    zmap_old: u32,
-    zmap_new: u32,
-    masscan: u32,
-    nmap: u32,
+    mirai: u16,
+    zmap_old: u16,
+    zmap_new: u16,
+    masscan: u16,
+    nmap: u16,
     /// `seq ^ src ^ (sport << 16 | dport)` of the first SYN, and how many later ones repeat it (unicornscan).
     unicorn_key: u32,
-    unicorn: u32,
+    unicorn: u16,
 }
 
 impl ToolHits {
@@ -74,24 +74,25 @@ impl ToolHits {
         self.syn = self.syn.saturating_add(1);
         let bits = row.tool_bits;
         if bits.any() {
-            let hit = |bit| u32::from(bits.has(bit));
+            let hit = |bit| u16::from(bits.has(bit));
             self.mirai = self.mirai.saturating_add(hit(ToolBits::MIRAI));
             self.zmap_old = self.zmap_old.saturating_add(hit(ToolBits::ZMAP_OLD));
             self.zmap_new = self.zmap_new.saturating_add(hit(ToolBits::ZMAP_NEW));
             self.masscan = self.masscan.saturating_add(hit(ToolBits::MASSCAN));
             self.nmap = self.nmap.saturating_add(hit(ToolBits::NMAP_SYN));
         }
-        let key = row.seq ^ crate::set::key(row.src) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
+        let key = row.seq ^ set::key(row.src) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
         if self.syn == 1 {
             self.unicorn_key = key;
         }
-        self.unicorn = self.unicorn.saturating_add(u32::from(key == self.unicorn_key));
+        self.unicorn = self.unicorn.saturating_add(u16::from(key == self.unicorn_key));
     }
 
     /// Tools named with at least [`TOOL_PROBES_MIN`] agreeing probes.
     pub(crate) fn tools(&self) -> Vec<Tool> {
-        let at_least =
-            |hits: u32, share: f64| hits >= TOOL_PROBES_MIN && f64::from(hits) >= f64::from(self.syn) * share;
+        // Counters stop at 65,535; so does what they are compared with.
+        let syn = f64::from(self.syn.min(u32::from(u16::MAX)));
+        let at_least = |hits: u16, share: f64| hits >= TOOL_PROBES_MIN && f64::from(hits) >= syn * share;
         let zmap = at_least(self.zmap_old, TOOL_SHARE_MIN) || at_least(self.zmap_new, TOOL_SHAPE_SHARE_MIN);
         [
             (Tool::Zmap, zmap),
@@ -254,12 +255,19 @@ impl SourceShard {
             for (at, row) in at.iter_mut().zip(packets) {
                 *at = self.locate(row);
             }
+            let keys: [u32; BLOCK] = std::array::from_fn(|i| packets.get(i).map_or(0, |row| set::key(row.dst)));
+            let warm = |at: u32, key: u32| self.sources[at as usize].destinations.warm(key);
+            std::hint::black_box(
+                at.iter().zip(keys).take(packets.len()).fold(0, |sum, (at, key)| sum ^ warm(*at, key)),
+            );
             let mut probes = [None; BLOCK];
             for (i, row) in packets.iter().enumerate() {
                 probes[i] = self.count(batch, block[i], at[i], row);
             }
-            let known = probes.iter().flatten().filter(|key| self.probes.contains_key(*key)).count();
-            std::hint::black_box(known);
+            let warm =
+                |probe: &ProbeKey, key: u32| self.probes.get(probe).map_or(0, |probe| probe.destinations.warm(key));
+            let both = probes.iter().zip(keys).filter_map(|(probe, key)| probe.as_ref().map(|probe| (probe, key)));
+            std::hint::black_box(both.fold(0, |sum, (probe, key)| sum ^ warm(probe, key)));
             for (i, row) in packets.iter().enumerate() {
                 if let Some(key) = probes[i] {
                     self.probe(key, row, position_of(batch, block[i]), scale);
@@ -382,10 +390,15 @@ impl SourceShard {
 
     /// Bytes held, to within the slack of the allocator.
     pub(crate) fn bytes(&self) -> u64 {
-        let index = self.index.capacity() * (size_of::<u32>() + 1);
-        let sources = self.sources.capacity() * size_of::<Source>();
-        let probes = self.probes.capacity() * (size_of::<(ProbeKey, Probe)>() + 1);
-        (index + sources + probes + self.records.bytes()) as u64
+        self.source_bytes() + self.probe_bytes() + self.records.bytes() as u64
+    }
+
+    pub(crate) fn source_bytes(&self) -> u64 {
+        (self.index.capacity() * (size_of::<u32>() + 1) + self.sources.capacity() * size_of::<Source>()) as u64
+    }
+
+    pub(crate) fn probe_bytes(&self) -> u64 {
+        (self.probes.capacity() * (size_of::<(ProbeKey, Probe)>() + 1)) as u64
     }
 
     /// Bytes behind pointers; walks every source, so it is asked for seldom.

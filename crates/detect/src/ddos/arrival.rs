@@ -43,15 +43,12 @@ struct Slot {
     near: bool,
     sport: u16,
     dport: u16,
-    position: Position0,
+    /// File in the high bits, packet in the low [`PACKET_BITS`].
+    position: u64,
 }
 
-/// A [`Position`] with a default.
-#[derive(Clone, Copy, Debug, Default)]
-struct Position0 {
-    file: u32,
-    packet: u64,
-}
+/// Bits of a packed position that number the packet; the rest number the file.
+const PACKET_BITS: u32 = 44;
 
 /// What arrives at one destination.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +92,7 @@ impl Arrival {
             near: row.src.network() == row.dst.network(),
             sport: row.sport,
             dport: if row.has.has(Has::PORTS) { row.dport } else { 0 },
-            position: Position0 { file: position.file, packet: position.packet },
+            position: u64::from(position.file) << PACKET_BITS | position.packet & ((1 << PACKET_BITS) - 1),
         };
         if let Some(account) = &mut self.account {
             if row.ts.0.saturating_sub(account.last.0) <= SILENCE {
@@ -265,7 +262,8 @@ impl Stream {
     }
 
     fn add(&mut self, slot: &Slot) {
-        let position = Position { file: slot.position.file, packet: slot.position.packet };
+        let position =
+            Position { file: (slot.position >> PACKET_BITS) as u32, packet: slot.position & ((1 << PACKET_BITS) - 1) };
         self.meter.add(slot.ts, slot.wire_len, || position);
         self.sources.insert_key(slot.src);
         self.near_packets += u64::from(slot.near);

@@ -6,6 +6,7 @@ pub(crate) mod probe;
 use crate::config::{Scale, thresholds};
 use crate::ddos::amplification::Requests;
 use crate::ddos::vectors;
+use crate::source::Source;
 use noroshi_model::finding::{Position, Scan, ScanProtocol, ScanType, Tool};
 use noroshi_model::packet::{ToolBits, Transport};
 use noroshi_model::{Addr, Nanos};
@@ -100,12 +101,14 @@ impl Closed {
         })
     }
 
-    /// As a horizontal scan, when wide and fast enough.
-    pub(crate) fn scan(&self, scale: &Scale, named: &[Tool]) -> Option<Scan> {
+    /// Whether it is wide and fast enough for a horizontal scan.
+    pub(crate) fn is_scan(&self, scale: &Scale) -> bool {
         let rate = rate_internet(self.packets, self.first, self.last, scale);
-        if !self.kind.can_scan() || self.destinations < scale.scan_destinations_min || rate < RATE_PPS_MIN {
-            return None;
-        }
+        self.kind.can_scan() && self.destinations >= scale.scan_destinations_min && rate >= RATE_PPS_MIN
+    }
+
+    /// As a horizontal scan. `named` are the tools of its source.
+    pub(crate) fn scan(&self, scale: &Scale, named: &[Tool]) -> Scan {
         let tool = match self.tool {
             Tool::Unknown if named.len() == 1 && self.kind == ProbeType::Syn => named[0],
             tool => tool,
@@ -117,7 +120,7 @@ impl Closed {
             _ => (ScanProtocol::Tcp, Some(self.port)),
         };
         let target = port.map_or_else(|| format!("with {protocol}"), |port| format!("on {protocol}/{port}"));
-        Some(Scan {
+        Scan {
             source: self.source,
             protocol,
             port,
@@ -143,7 +146,7 @@ impl Closed {
                 self.packets,
                 self.last.seconds_since(self.first)
             ),
-        })
+        }
     }
 }
 
@@ -157,15 +160,23 @@ fn horizontal_confidence(destinations: u64, scale: &Scale) -> f64 {
     0.7 + 0.29 * margin
 }
 
-/// The vertical scan in what a source sent to its main destination, if it is one.
-pub(crate) fn vertical(source: &crate::source::Source, refused: bool) -> Option<Scan> {
+/// Ports that one destination must have been asked on.
+fn vertical_ports_min(refused: bool) -> u64 {
+    if refused { VERTICAL_PORTS_REFUSED_MIN } else { VERTICAL_PORTS_MIN }
+}
+
+/// Whether what a source sent to its main destination is a vertical scan.
+pub(crate) fn is_vertical(source: &Source, refused: bool) -> bool {
+    source.vertical.as_ref().is_some_and(|vertical| {
+        let ports = vertical.ports.len();
+        ports >= vertical_ports_min(refused) && vertical.packets <= ports * VERTICAL_PACKETS_PER_PORT_MAX
+    })
+}
+
+/// The vertical scan of a source that [`is_vertical`].
+pub(crate) fn vertical(source: &Source, refused: bool) -> Option<Scan> {
     let vertical = source.vertical.as_ref()?;
-    let ports = vertical.ports.len();
-    let ports_min = if refused { VERTICAL_PORTS_REFUSED_MIN } else { VERTICAL_PORTS_MIN };
-    if ports < ports_min || vertical.packets > ports * VERTICAL_PACKETS_PER_PORT_MAX {
-        return None;
-    }
-    let tools = source.tools.tools();
+    let (ports, ports_min) = (vertical.ports.len(), vertical_ports_min(refused));
     Some(Scan {
         source: source.addr,
         protocol: if vertical.protocol == Transport::Udp { ScanProtocol::Udp } else { ScanProtocol::Tcp },
@@ -175,7 +186,7 @@ pub(crate) fn vertical(source: &crate::source::Source, refused: bool) -> Option<
         destinations: 1,
         first: vertical.first,
         last: vertical.last,
-        tool: if tools.len() == 1 { tools[0] } else { Tool::Unknown },
+        tool: only_tool(source),
         confidence: 0.7 + 0.29 * (ports as f64 / ports_min as f64).log2().clamp(0.0, 5.0) / 5.0,
         thresholds: thresholds([
             ("ports_min", ports_min as f64),
@@ -190,28 +201,34 @@ pub(crate) fn vertical(source: &crate::source::Source, refused: bool) -> Option<
     })
 }
 
-/// The block scan of a source whose ports are each too narrow to count alone.
-pub(crate) fn block(source: &crate::source::Source) -> Option<Scan> {
+/// Packets of a source that asked rather than answered.
+pub(crate) fn asked(source: &Source) -> u64 {
+    source.packets - source.answers
+}
+
+/// Whether a source whose ports are each too narrow to count alone scans a block. A scan spends few packets on each pair
+/// of port and destination; whoever talks spends more.
+pub(crate) fn is_block(source: &Source) -> bool {
     let (ports, destinations) = (source.port_count(), source.destinations.len());
-    let asked = source.packets - source.answers;
-    // A scan spends few packets on each pair of port and destination; whoever talks spends more.
-    let pairs = ports.max(destinations);
-    if ports < BLOCK_PORTS_MIN || destinations < BLOCK_DESTINATIONS_MIN || asked > pairs * VERTICAL_PACKETS_PER_PORT_MAX
-    {
-        return None;
-    }
+    ports >= BLOCK_PORTS_MIN
+        && destinations >= BLOCK_DESTINATIONS_MIN
+        && asked(source) <= ports.max(destinations) * VERTICAL_PACKETS_PER_PORT_MAX
+}
+
+/// The block scan of a source that [`is_block`].
+pub(crate) fn block(source: &Source) -> Option<Scan> {
     let (first, last) = source.times()?;
-    let tools = source.tools.tools();
+    let (ports, destinations) = (source.port_count(), source.destinations.len());
     Some(Scan {
         source: source.addr,
         protocol: if source.tcp_ports.len() >= source.udp_ports.len() { ScanProtocol::Tcp } else { ScanProtocol::Udp },
         port: None,
         kind: ScanType::Block,
-        packets: asked,
+        packets: asked(source),
         destinations,
         first,
         last,
-        tool: if tools.len() == 1 { tools[0] } else { Tool::Unknown },
+        tool: only_tool(source),
         confidence: 0.7,
         thresholds: thresholds([
             ("ports_min", BLOCK_PORTS_MIN as f64),
@@ -220,8 +237,16 @@ pub(crate) fn block(source: &crate::source::Source) -> Option<Scan> {
         detector: crate::detector("scan"),
         evidence: source.vertical.as_ref().and_then(|vertical| vertical.position).into_iter().collect(),
         reason: format!(
-            "{} probed {ports} ports of {destinations} monitored addresses with {asked} packets.",
-            source.addr
+            "{} probed {ports} ports of {destinations} monitored addresses with {} packets.",
+            source.addr,
+            asked(source)
         ),
     })
+}
+
+fn only_tool(source: &Source) -> Tool {
+    match source.tools.tools()[..] {
+        [tool] => tool,
+        _ => Tool::Unknown,
+    }
 }
