@@ -74,7 +74,11 @@ fn list() -> Result<ExitCode, Failure> {
 fn summary(written: &Written, seconds: f64) -> Result<(), Failure> {
     let (truth, mut out) = (&written.truth, std::io::stdout().lock());
     let rate = written.packets as f64 / seconds.max(0.001) / 1e6;
-    writeln!(out, "{} (seed {}): {} packets in {seconds:.1} s, {rate:.1} M/s", truth.scenario, truth.seed, written.packets)?;
+    writeln!(
+        out,
+        "{} (seed {}): {} packets in {seconds:.1} s, {rate:.1} M/s",
+        truth.scenario, truth.seed, written.packets
+    )?;
     let planted = [
         ("campaigns", truth.campaigns.len()),
         ("synchronised groups", truth.groups.len()),
@@ -86,7 +90,11 @@ fn summary(written: &Written, seconds: f64) -> Result<(), Failure> {
         ("decoys", truth.decoys.len()),
         ("sweeps", truth.sweeps.len()),
     ];
-    let planted: Vec<String> = planted.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
+    let planted: Vec<String> = planted
+        .iter()
+        .filter(|(_, n)| *n > 0)
+        .map(|(words, n)| format!("{n} {}", if *n == 1 { words.trim_end_matches('s') } else { *words }))
+        .collect();
     writeln!(out, "planted: {}", if planted.is_empty() { "nothing".to_owned() } else { planted.join(", ") })?;
     for (path, what) in [
         (&written.capture, "the packets"),
