@@ -1,0 +1,159 @@
+//! `cargo xtask bench`: the figures of BENCHMARKS.md, measured again on this machine.
+//!
+//! CPU seconds (user and system) of whole processes, read from the accounts that the kernel keeps of children, are
+//! compared, not wall time: they hold on a busy machine too. Every figure is the median of several runs; ours and a
+//! peer's alternate, so that both see the same machine.
+
+use crate::Outcome;
+use crate::run::{cargo, installed, option, output, root, shared, step};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(crate) const HELP: &str = "\
+The figures of BENCHMARKS.md for captures in and answers out.
+
+usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
+
+--packets N   size of the generated day; default 10000000
+--seed N      seed of the generated day; default 2
+--runs N      runs of each, of which the median counts; default 3
+--keep DIR    where the generated day and the outputs are written (about 100 bytes a packet); default target/bench
+
+Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
+without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.
+
+example: cargo xtask bench --packets 1000000 --runs 5
+";
+
+/// What is measured.
+struct Contender {
+    name: &'static str,
+    command: Vec<String>,
+    /// CPU seconds of each run.
+    seconds: Vec<f64>,
+    /// Most resident memory of a run, MiB.
+    peak: f64,
+}
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    let number = |name: &str, default: u64| match option(args, name) {
+        Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),
+        None => Ok(default),
+    };
+    let (packets, seed) = (number("--packets", 10_000_000)?, number("--seed", 2)?);
+    let runs = number("--runs", 3)?.max(1);
+    let folder = option(args, "--keep").map_or_else(|| root().join("target/bench"), PathBuf::from);
+    let shared = shared().ok_or("the workload generator is not here: set NOROSHI_SHARED to the shared folder")?;
+    std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let day = generate(&folder, &shared, packets, seed)?;
+    let build = ["build", "--release", "--locked", "-p", "noroshi-cli", "--no-default-features"];
+    step("build noroshi (release, offline commands)", &mut cargo(&build))?;
+    let mut contenders = contenders(&folder, &day)?;
+    for _ in 0..runs {
+        for contender in &mut contenders {
+            measure(contender)?;
+        }
+    }
+    report(&contenders, packets, seed, runs);
+    Ok(())
+}
+
+/// Builds the generator and the floor, and writes the day unless it is there already.
+fn generate(folder: &Path, shared: &Path, packets: u64, seed: u64) -> Result<PathBuf, String> {
+    for program in ["gen_darknet", "floor"] {
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition", "2021", "-C", "opt-level=3", "-C", "target-cpu=native", "-o"]);
+        rustc.arg(folder.join(program)).arg(shared.join("bench").join(format!("{program}.rs")));
+        step(&format!("build {program}"), &mut rustc)?;
+    }
+    let day = folder.join(format!("day-{packets}-{seed}.pcap"));
+    if !day.is_file() {
+        let mut generator = Command::new(folder.join("gen_darknet"));
+        generator.args(["--packets", &packets.to_string(), "--seed", &seed.to_string()]);
+        generator.args(["--sources", &(packets / 10).max(1_000).to_string()]);
+        step("generate the day", generator.arg("--pcap").arg(&day))?;
+    }
+    Ok(day)
+}
+
+fn contenders(folder: &Path, day: &Path) -> Result<Vec<Contender>, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let day = text(day);
+    let noroshi = text(&root().join("target/release/noroshi"));
+    let at = |name: &str| text(&folder.join(name));
+    let flows = folder.join("nfpcapd");
+    std::fs::create_dir_all(&flows).map_err(|e| format!("{}: {e}", flows.display()))?;
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let mut list = vec![
+        ("floor walk", owned(&[&at("floor"), "walk", &day])),
+        ("floor flow", owned(&[&at("floor"), "flow", &day])),
+        ("noroshi analyze", owned(&[&noroshi, "analyze", &day, "--format", "json", "--output", &at("report.json")])),
+        ("noroshi packets", owned(&[&noroshi, "packets", &day, "--format", "parquet", "--output", &at("day.parquet")])),
+    ];
+    let peers = [
+        ("nfpcapd", owned(&["nfpcapd", "-r", &day, "-l", &text(&flows)])),
+        ("argus", owned(&["argus", "-r", &day, "-w", &at("day.argus")])),
+        (
+            "tshark",
+            owned(&["tshark", "-n", "-r", &day, "-c", "200000", "-T", "fields", "-e", "ip.src", "-e", "tcp.dstport"]),
+        ),
+    ];
+    for (name, command) in peers {
+        if installed(name) {
+            list.push((name, command));
+        } else {
+            println!("{name} is not installed and is left out");
+        }
+    }
+    Ok(list.into_iter().map(|(name, command)| Contender { name, command, seconds: Vec::new(), peak: 0.0 }).collect())
+}
+
+/// One run: CPU seconds from bash's `times` of its children, peak memory from GNU time where it is installed.
+fn measure(contender: &mut Contender) -> Outcome {
+    let timer = Path::new("/usr/bin/time");
+    let (program, rest) = contender.command.split_first().ok_or("nothing to run")?;
+    let mut command = if timer.is_file() {
+        let mut command = Command::new(timer);
+        command.args(["-f", "%U %S %M", program]);
+        command
+    } else {
+        let mut command = Command::new("bash");
+        command.args(["-c", "TIMEFORMAT='%U %S 0'; time \"$@\" 2>/dev/null", "bash", program]);
+        command
+    };
+    let out = command.args(rest).current_dir(root()).stdin(Stdio::null()).stdout(Stdio::null()).output();
+    let out = out.map_err(|e| format!("{}: {e}", contender.name))?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    if !out.status.success() {
+        return Err(format!("{} failed ({}): {}", contender.name, out.status, said.trim_end()));
+    }
+    let figures: Vec<f64> = said.lines().last().unwrap_or("").split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [user, system, peak] = figures[..] else { return Err(format!("{}: no times in `{said}`", contender.name)) };
+    contender.seconds.push(user + system);
+    contender.peak = contender.peak.max(peak / 1024.0);
+    Ok(())
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+fn report(contenders: &[Contender], packets: u64, seed: u64, runs: u64) {
+    println!("\nDay of {packets} packets, seed {seed}; median of {runs} runs; CPU seconds, user and system.");
+    for (name, program, args) in [("machine", "uname", &["-srm"][..]), ("rustc", "rustc", &["--version"])] {
+        println!("{name}: {}", output(Command::new(program).args(args)).unwrap_or_default().trim());
+    }
+    println!("\n| program | CPU s | M packets per CPU s | peak MiB | least to most |\n|---|---|---|---|---|");
+    for contender in contenders {
+        // tshark reads no more than its first packets here: all of them would take hours.
+        let read = if contender.name == "tshark" { packets.min(200_000) } else { packets };
+        let seconds = median(&contender.seconds).max(0.001);
+        let least = contender.seconds.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = contender.seconds.iter().copied().fold(0.0, f64::max);
+        let rate = read as f64 / seconds / 1e6;
+        let peak = if contender.peak > 0.0 { format!("{:.0}", contender.peak) } else { "-".to_owned() };
+        println!("| {} | {seconds:.2} | {rate:.2} | {peak} | {least:.2} to {most:.2} |", contender.name);
+    }
+}

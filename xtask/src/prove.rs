@@ -1,0 +1,122 @@
+//! `cargo xtask prove`: proofs that take minutes or hours, by name. Continuous integration runs their short form.
+
+use crate::Outcome;
+use crate::run::{cargo, option, root, step};
+use std::process::Command;
+
+pub(crate) const HELP: &str = "\
+Long proofs.
+
+usage: cargo xtask prove [NAME...] [--minutes N]      all of them by default
+       cargo xtask prove --list
+
+--minutes N   how long the whole of one proof that is measured in time may take; default 15
+
+fuzz       every parser of foreign bytes, the minutes shared out evenly (at least 60 s each): mutated inputs, no panic, no hang
+coverage   the same targets under cargo-fuzz, guided by coverage (needs nightly and cargo-fuzz)
+days       generated days of 1 and 10 million packets, several seeds: recall, precision, purity, tool labels
+kills      processes that are killed in the middle, again and again, and must lose nothing
+
+example: cargo xtask prove fuzz --minutes 60
+";
+
+type Proof = fn(minutes: u64) -> Outcome;
+
+const PROOFS: &[(&str, Proof)] = &[("fuzz", fuzz), ("coverage", coverage), ("days", days), ("kills", kills)];
+
+/// Rounds of one minute that a proof of kills is worth; a round takes about this long.
+const KILL_SECONDS: u64 = 10;
+
+pub(crate) fn run(args: &[String]) -> Outcome {
+    if args.iter().any(|arg| arg == "--list") {
+        PROOFS.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    }
+    let minutes = match option(args, "--minutes") {
+        Some(text) => text.parse().map_err(|_| format!("--minutes wants a whole number, not `{text}`"))?,
+        None => 15,
+    };
+    let given = option(args, "--minutes");
+    let names: Vec<&str> =
+        args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--") && Some(*arg) != given).collect();
+    if let Some(unknown) = names.iter().find(|name| !PROOFS.iter().any(|(known, _)| known == *name)) {
+        return Err(format!("there is no proof `{unknown}`; `cargo xtask prove --list` names them"));
+    }
+    let chosen = PROOFS.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+    let failed: Vec<String> =
+        chosen.filter_map(|(name, proof)| Some(format!("{name}: {}", proof(minutes).err()?))).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n  ")) }
+}
+
+/// Names of the fuzz targets, from the files that cargo-fuzz reads.
+fn targets() -> Result<Vec<String>, String> {
+    let folder = root().join("fuzz/fuzz_targets");
+    let entries = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut names: Vec<String> =
+        entries.flatten().filter_map(|e| Some(e.path().file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn seconds_each(minutes: u64, targets: usize) -> String {
+    (minutes * 60 / targets.max(1) as u64).max(60).to_string()
+}
+
+fn fuzz(minutes: u64) -> Outcome {
+    let seconds = seconds_each(minutes, targets()?.len());
+    let driver =
+        ["run", "--release", "--locked", "-p", "noroshi-testkit", "--example", "fuzz", "--", "--seconds", &seconds];
+    step("fuzz", &mut cargo(&driver))
+}
+
+fn coverage(minutes: u64) -> Outcome {
+    let found =
+        Command::new("cargo").args(["+nightly", "fuzz", "--version"]).output().is_ok_and(|o| o.status.success());
+    if !found {
+        println!("── coverage: left out, `cargo install cargo-fuzz` and a nightly toolchain are needed");
+        return Ok(());
+    }
+    let targets = targets()?;
+    let time = format!("-max_total_time={}", seconds_each(minutes, targets.len()));
+    for target in targets {
+        let (corpus, seeds) = (format!("fuzz/corpus-run/{target}"), format!("fuzz/seeds/{target}"));
+        std::fs::create_dir_all(root().join(&corpus)).map_err(|e| format!("{corpus}: {e}"))?;
+        let mut command = Command::new("cargo");
+        command.args(["+nightly", "fuzz", "run", &target, &corpus, &seeds, "--", &time, "-rss_limit_mb=512"]);
+        step(&format!("coverage {target}"), command.current_dir(root()))?;
+    }
+    Ok(())
+}
+
+/// The test of generated days reads its size from the environment.
+fn days(_minutes: u64) -> Outcome {
+    for (packets, seeds) in [("1000000", "1,2,3"), ("10000000", "2")] {
+        let mut command = cargo(&[
+            "test",
+            "--release",
+            "--locked",
+            "-p",
+            "noroshi-detect",
+            "--test",
+            "it",
+            "--",
+            "generated_day",
+            "--nocapture",
+        ]);
+        step(
+            &format!("day of {packets}"),
+            command.env("NOROSHI_DAY_PACKETS", packets).env("NOROSHI_DAY_SEEDS", seeds),
+        )?;
+    }
+    Ok(())
+}
+
+fn kills(minutes: u64) -> Outcome {
+    for round in 1..=(minutes * 60 / KILL_SECONDS).max(1) {
+        for package in ["noroshi-store", "noroshi-sensor", "noroshi-hub"] {
+            let name = format!("kills, round {round}, {package}");
+            step(&name, &mut cargo(&["test", "--locked", "-p", package, "--test", "it", "--", "kill"]))?;
+        }
+    }
+    Ok(())
+}
