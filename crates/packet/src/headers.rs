@@ -35,29 +35,20 @@ pub(crate) struct Walk<'a> {
     /// Where the current packet ends by its headers' account, captured or not.
     pub(crate) claimed_end: usize,
     base: u32,
-    pub(crate) row: Packet,
+    pub(crate) row: &'a mut Packet,
     rare: Option<Box<Rare>>,
     depth: u8,
 }
 
 impl<'a> Walk<'a> {
     #[inline]
-    pub(crate) fn new(frame: &'a [u8], base: u32) -> Self {
-        Walk {
-            frame,
-            at: 0,
-            end: frame.len(),
-            claimed_end: frame.len(),
-            base,
-            row: Packet::BLANK,
-            rare: None,
-            depth: 0,
-        }
+    pub(crate) fn new(frame: &'a [u8], base: u32, row: &'a mut Packet) -> Self {
+        Walk { frame, at: 0, end: frame.len(), claimed_end: frame.len(), base, row, rare: None, depth: 0 }
     }
 
     #[inline]
-    pub(crate) fn finish(self) -> (Packet, Option<Rare>) {
-        (self.row, self.rare.map(|rare| *rare))
+    pub(crate) fn finish(self) -> Option<Rare> {
+        self.rare.map(|rare| *rare)
     }
 
     #[inline]
@@ -324,7 +315,7 @@ const SHIM6: u8 = 140;
 
 /// Unspecified, loopback, multicast and limited broadcast addresses send nothing (RFC 1122, section 3.2.1.3; RFC 4291).
 #[inline]
-fn impossible_sender(src: Addr) -> bool {
+pub(crate) fn impossible_sender(src: Addr) -> bool {
     match src.as_v4() {
         Some(v4) => matches!(v4 >> 24, 0 | 127 | 224..=239 | 255),
         None => src.0 <= 1 || src.0 >> 120 == 0xff,

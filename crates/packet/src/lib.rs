@@ -19,6 +19,7 @@
 
 pub mod capture;
 pub mod decode;
+mod fast;
 pub mod fingerprint;
 mod headers;
 pub mod link;

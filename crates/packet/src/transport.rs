@@ -2,7 +2,7 @@
 
 use crate::headers::{Walk, be16, be32, be128};
 use noroshi_model::Addr;
-use noroshi_model::packet::{Has, Oddities, OptionKinds, Quoted, Transport, Tunnel, proto, tcp};
+use noroshi_model::packet::{Has, Oddities, OptionKinds, Packet, Quoted, Transport, Tunnel, proto, tcp};
 
 /// Option list as text, at most: forty bytes of options hold no more than forty kinds.
 const OPTIONS_MAX: usize = 40;
@@ -107,36 +107,10 @@ impl Walk<'_> {
         }
     }
 
-    fn tcp_options(&mut self, mut options: &[u8]) {
-        let (mut packed, mut count, mut fits) = (0u64, 0u32, true);
-        let all = options;
-        while let [kind, rest @ ..] = options {
-            match OptionKinds::code(*kind) {
-                Some(code) if count < 16 => packed |= code << (4 * count),
-                _ => fits = false,
-            }
-            count += 1;
-            match (*kind, rest) {
-                (0, _) => break,
-                (1, _) => options = rest,
-                (_, [length, ..]) if *length >= 2 && usize::from(*length) <= options.len() => {
-                    if *kind == 2 && *length == 4 {
-                        self.row.has.set(Has::MSS);
-                        self.row.mss = be16(options, 2);
-                    }
-                    options = &options[usize::from(*length)..];
-                }
-                _ => {
-                    self.odd(Oddities::TCP_OPTIONS);
-                    break;
-                }
-            }
-        }
-        if fits {
-            self.row.options = OptionKinds(packed);
-        } else {
+    fn tcp_options(&mut self, options: &[u8]) {
+        if !option_kinds(options, self.row) {
             self.row.options = OptionKinds::AS_TEXT;
-            self.rare_mut().tcp_options = Some(option_text(all).into());
+            self.rare_mut().tcp_options = Some(option_text(options).into());
         }
     }
 
@@ -204,6 +178,36 @@ impl Walk<'_> {
 const MPLS_IN_IP: u8 = 137;
 const AUTHENTICATION: u8 = 51;
 const ETHERNET_IN_IP: u8 = 97;
+
+/// Reads option kinds and MSS into the row. False when the kinds do not fit [`OptionKinds`].
+#[inline]
+pub(crate) fn option_kinds(mut options: &[u8], row: &mut Packet) -> bool {
+    let (mut packed, mut count, mut fits) = (0u64, 0u32, true);
+    while let [kind, rest @ ..] = options {
+        match OptionKinds::code(*kind) {
+            Some(code) if count < 16 => packed |= code << (4 * count),
+            _ => fits = false,
+        }
+        count += 1;
+        match (*kind, rest) {
+            (0, _) => break,
+            (1, _) => options = rest,
+            (_, [length, ..]) if *length >= 2 && usize::from(*length) <= options.len() => {
+                if *kind == 2 && *length == 4 {
+                    row.has.set(Has::MSS);
+                    row.mss = be16(options, 2);
+                }
+                options = &options[usize::from(*length)..];
+            }
+            _ => {
+                row.oddities.set(Oddities::TCP_OPTIONS);
+                break;
+            }
+        }
+    }
+    row.options = OptionKinds(packed);
+    fits
+}
 
 fn option_text(mut options: &[u8]) -> String {
     let mut text = String::new();
