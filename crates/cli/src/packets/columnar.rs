@@ -7,7 +7,7 @@
 use super::{Fill, Groups};
 use crate::failure::Failure;
 use crate::ordered::ordered;
-use noroshi_model::columns::{Column, schema_of};
+use noroshi_model::columns::{Column, Type, schema_of};
 use noroshi_model::rows::record_batch;
 use noroshi_packet::capture::RawBatch;
 use noroshi_packet::decode::decode;
@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// Captured bytes or packets that make a row group: large enough that a reader opens few, small enough that two per
 /// thread fit in memory.
 pub const ROW_GROUP: Fill = Fill { bytes: 64 << 20, packets: 1 << 20 };
+
+/// Compression where there is any: runs vanish, random bytes cost next to nothing.
+const FAST: Compression = Compression::LZ4_RAW;
 
 /// Writes all groups as one file; says how many rows it has.
 pub fn write<W: Write + Send>(
@@ -75,29 +78,38 @@ fn encode(
     writers.into_iter().map(|writer| writer.close()).collect()
 }
 
+/// How each column is encoded, by measurement on a day of darknet traffic (see `BENCHMARKS.md`).
+///
+/// A dictionary costs a hash per value and pays only for the few texts that repeat. Numbers that repeat or stay in a
+/// small range are packed as differences, which needs no compression after it; numbers and addresses that are random
+/// are written as they are. Statistics are kept where a reader can skip row groups by them.
 fn properties(columns: &[&'static Column]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by(concat!("noroshi ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::LZ4_RAW)
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_dictionary_enabled(true);
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_dictionary_enabled(false);
     for column in columns {
-        let path = ColumnPath::from(column.name);
-        match column.name {
-            "ts" => {
-                properties = properties
-                    .set_column_dictionary_enabled(path.clone(), false)
-                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        let path = || ColumnPath::from(column.name);
+        properties = match (column.kind, column.name) {
+            (Type::Time, _) => properties
+                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_statistics_enabled(path(), EnabledStatistics::Chunk),
+            (Type::U8 | Type::U16 | Type::U32, "seq" | "ack" | "ip_id" | "sport") => {
+                properties.set_column_encoding(path(), Encoding::PLAIN).set_column_compression(path(), FAST)
             }
-            "seq" | "ack" | "ip_id" | "sport" | "payload" | "src" | "dst" => {
-                properties = properties
-                    .set_column_dictionary_enabled(path.clone(), false)
-                    .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
-                    .set_column_encoding(path, Encoding::PLAIN);
+            (Type::U8 | Type::U16 | Type::U32, _) => properties
+                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_compression(path(), FAST),
+            (Type::Keyword, "tcp_options") => properties.set_column_dictionary_enabled(path(), true),
+            (Type::Address | Type::Bytes | Type::Keyword, _) => {
+                properties.set_column_encoding(path(), Encoding::PLAIN).set_column_compression(path(), FAST)
             }
-            _ => {}
-        }
+            (Type::Bool, _) => properties.set_column_compression(path(), FAST),
+            #[allow(unreachable_patterns)] // a type that table packets does not have is stored plainly
+            _ => properties,
+        };
     }
     properties.build()
 }
