@@ -473,7 +473,7 @@ fn first_scale(config: &Config, batches: &[PacketBatch]) -> Scale {
         return Scale::of(monitored::size(&config.monitored, 1));
     }
     let mut senders: hashbrown::HashSet<Addr, RandomState> = hashbrown::HashSet::default();
-    let mut packets: BTreeMap<Addr, u64> = BTreeMap::new();
+    let mut packets: HashMap<Addr, u64, RandomState> = HashMap::default();
     for row in batches.iter().flat_map(|batch| &batch.rows).filter(|row| row.has.has(Has::IP)) {
         senders.insert(row.src);
         *packets.entry(row.dst).or_default() += 1;

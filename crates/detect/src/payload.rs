@@ -10,8 +10,8 @@ use noroshi_model::packet::{Packet, PacketBatch, Transport};
 use noroshi_model::report::{PayloadCluster, PortProtocol};
 use std::hash::BuildHasher;
 
-/// Bytes of a payload that are looked at.
-const BYTES_MAX: usize = 256;
+/// Bytes of a payload that are looked at; requests differ early.
+const BYTES_MAX: usize = 128;
 /// Clusters of one shard; a payload that would open one more is not clustered.
 const CLUSTERS_MAX: usize = 4_096;
 /// Bytes of a sample that the report shows.
@@ -33,25 +33,45 @@ struct Cluster {
     sample: Vec<u8>,
 }
 
-/// Hash of a payload with its changing parts taken out.
-fn normalised(payload: &[u8]) -> u64 {
-    let mut shape = [0u8; BYTES_MAX];
-    let (mut used, mut last) = (0, 0u8);
-    for byte in &payload[..payload.len().min(BYTES_MAX)] {
-        let class = match byte {
+/// What each byte becomes: digits, white space and binary bytes each become one sign, letters lose their case.
+const CLASSES: [u8; 256] = classes();
+/// Signs whose runs collapse into one.
+const RUNS: [bool; 256] = {
+    let mut runs = [false; 256];
+    runs[0] = true;
+    runs[b'0' as usize] = true;
+    runs[b' ' as usize] = true;
+    runs[0x80] = true;
+    runs
+};
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0x80u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
             b'0'..=b'9' => b'0',
-            b'A'..=b'Z' => byte | 0x20,
-            0x21..=0x7e => *byte,
+            letter @ b'A'..=b'Z' => letter | 0x20,
+            printable @ 0x21..=0x7e => printable,
             b'\r' | b'\n' | b'\t' | b' ' => b' ',
             0 => 0,
             _ => 0x80,
         };
-        // Runs of digits, of zeros and of binary bytes collapse.
-        if matches!(class, b'0' | 0 | 0x80 | b' ') && class == last {
-            continue;
-        }
-        (shape[used], last) = (class, class);
-        used += 1;
+        byte += 1;
+    }
+    table
+}
+
+/// Hash of a payload with its changing parts taken out.
+fn normalised(payload: &[u8]) -> u64 {
+    let mut shape = [0u8; BYTES_MAX];
+    let (mut used, mut last) = (0, 1u8);
+    for byte in &payload[..payload.len().min(BYTES_MAX)] {
+        let class = CLASSES[usize::from(*byte)];
+        // Written always, kept only when no run goes on: cheaper than to branch.
+        shape[used] = class;
+        used += usize::from(class != last || !RUNS[usize::from(class)]);
+        last = class;
     }
     FixedState::with_seed(0x7061_796c).hash_one(&shape[..used])
 }

@@ -7,7 +7,7 @@ use super::{Meter, vectors};
 use crate::config::thresholds;
 use crate::set::{AddrSet, PortSet};
 use noroshi_model::finding::{Attack, AttackKind, Position, Vector, Victim};
-use noroshi_model::packet::{Has, Packet};
+use noroshi_model::packet::{Has, Packet, Transport};
 use noroshi_model::{Addr, Nanos};
 
 /// Packets that open a full account when they arrive within [`BURST_NANOS`].
@@ -34,17 +34,26 @@ pub const FLOOD_PPS_MIN: u32 = 1_000;
 /// A destination that itself sent more than this share of what it received takes part in a conversation.
 pub const CONVERSATION_SHARE: f64 = 0.1;
 
+/// The few fields of a packet that an account needs; kept as they are, judged only when an account is opened.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     ts: Nanos,
-    wire_len: u32,
-    src: u32,
-    vector: u8,
-    near: bool,
-    sport: u16,
-    dport: u16,
+    src: Addr,
     /// File in the high bits, packet in the low [`PACKET_BITS`].
     position: u64,
+    wire_len: u32,
+    sport: u16,
+    dport: u16,
+    vector: VectorOf,
+}
+
+/// What tells a vector.
+#[derive(Clone, Copy, Debug, Default)]
+struct VectorOf {
+    transport: Transport,
+    tcp_flags: u8,
+    icmp_type: u8,
+    later_fragment: bool,
 }
 
 /// Bits of a packed position that number the packet; the rest number the file.
@@ -55,6 +64,8 @@ const PACKET_BITS: u32 = 44;
 pub(crate) struct Arrival {
     slots: [Slot; BURST_PACKETS - 1],
     used: u8,
+    /// The oldest slot once all are used.
+    next: u8,
     account: Option<Box<Account>>,
 }
 
@@ -86,39 +97,43 @@ impl Arrival {
     pub(crate) fn add(&mut self, row: &Packet, position: Position) -> Option<Box<Account>> {
         let slot = Slot {
             ts: row.ts,
+            src: row.src,
             wire_len: row.wire_len,
-            src: crate::set::key(row.src),
-            vector: vectors::arriving(row) as u8,
-            near: row.src.network() == row.dst.network(),
             sport: row.sport,
-            dport: if row.has.has(Has::PORTS) { row.dport } else { 0 },
+            dport: row.dport,
+            vector: VectorOf {
+                transport: row.transport,
+                tcp_flags: row.tcp_flags,
+                icmp_type: row.icmp_type,
+                later_fragment: row.has.has(Has::LATER_FRAGMENT),
+            },
             position: u64::from(position.file) << PACKET_BITS | position.packet & ((1 << PACKET_BITS) - 1),
         };
         if let Some(account) = &mut self.account {
             if row.ts.0.saturating_sub(account.last.0) <= SILENCE {
-                account.add(&slot);
+                account.add(&slot, row.dst);
                 return None;
             }
             let closed = self.account.take();
-            (self.used, self.slots[0]) = (1, slot);
+            (self.used, self.next, self.slots[0]) = (1, 0, slot);
             return closed;
         }
-        let used = self.used as usize;
-        if used > 0 && row.ts.0.saturating_sub(self.slots[0].ts.0) > BURST_NANOS {
-            // The oldest slot is out of the window: shift.
-            self.slots.rotate_left(1);
-            self.slots[used - 1] = slot;
-        } else if used < self.slots.len() {
+        let used = usize::from(self.used);
+        let oldest = if used < self.slots.len() { 0 } else { usize::from(self.next) };
+        if used < self.slots.len() {
             self.slots[used] = slot;
             self.used += 1;
+        } else if row.ts.0.saturating_sub(self.slots[oldest].ts.0) > BURST_NANOS {
+            self.slots[oldest] = slot;
+            self.next = (self.next + 1) % (BURST_PACKETS as u8 - 1);
         } else {
             let mut account = Box::<Account>::default();
-            for earlier in &self.slots {
-                account.add(earlier);
+            for earlier in 0..used {
+                account.add(&self.slots[(oldest + earlier) % used], row.dst);
             }
-            account.add(&slot);
+            account.add(&slot, row.dst);
             self.account = Some(account);
-            self.used = 0;
+            (self.used, self.next) = (0, 0);
         }
         None
     }
@@ -134,9 +149,10 @@ impl Arrival {
 }
 
 impl Account {
-    fn add(&mut self, slot: &Slot) {
+    fn add(&mut self, slot: &Slot, victim: Addr) {
         self.last = self.last.max(slot.ts);
-        let vector = Vector::ALL[slot.vector as usize];
+        let of = &slot.vector;
+        let vector = vectors::arriving(of.transport, of.later_fragment, slot.sport, of.tcp_flags, of.icmp_type);
         let at = match self.streams.iter().position(|stream| stream.vector == vector) {
             Some(at) => at,
             None if self.streams.len() < VECTORS_MAX => {
@@ -145,7 +161,7 @@ impl Account {
             }
             None => self.streams.iter().position(|stream| stream.vector == Vector::Other).unwrap_or(VECTORS_MAX - 1),
         };
-        self.streams[at].add(slot);
+        self.streams[at].add(slot, victim);
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
@@ -261,12 +277,12 @@ impl Stream {
         }
     }
 
-    fn add(&mut self, slot: &Slot) {
+    fn add(&mut self, slot: &Slot, victim: Addr) {
         let position =
             Position { file: (slot.position >> PACKET_BITS) as u32, packet: slot.position & ((1 << PACKET_BITS) - 1) };
         self.meter.add(slot.ts, slot.wire_len, || position);
-        self.sources.insert_key(slot.src);
-        self.near_packets += u64::from(slot.near);
+        self.sources.insert(slot.src);
+        self.near_packets += u64::from(slot.src.network() == victim.network());
         self.sports.insert(slot.sport);
         self.dports.insert(slot.dport);
         if self.port_votes == 0 {

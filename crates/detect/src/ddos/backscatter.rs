@@ -4,7 +4,7 @@
 //! CAIDA's Corsaro (25 packets, 60 s, 30 packets in a sliding minute, 300 s of silence), scaled to the size of the
 //! monitored space ([`crate::config::Scale`]).
 
-use super::{Meter, vectors};
+use super::Meter;
 use crate::config::{Scale, thresholds};
 use crate::set::{AddrSet, PortCounter, PortSet};
 use noroshi_model::finding::{Attack, AttackKind, Position, Vector, Victim};
@@ -200,6 +200,6 @@ fn told_by(row: &Packet, quoted: Option<&Quoted>) -> (Vector, Option<u16>) {
         Transport::Icmp if row.icmp_type == 0 => (Vector::IcmpEcho, None),
         Transport::Icmp => (Vector::IcmpOther, None),
         Transport::Icmpv6 => (Vector::Icmpv6, None),
-        _ => (vectors::arriving(row), Some(row.sport)),
+        _ => (Vector::TcpOther, Some(row.sport)),
     }
 }

@@ -192,10 +192,6 @@ impl Requests {
         }
         let talk = self.talks.entry(key).or_insert_with(|| Talk::new(request));
         talk.add(request, self.limits.units);
-        let scanner_at = scanner_addresses(self.addresses.len());
-        if let Some(scanner) = talk.scanner(key, scanner_at) {
-            found.push(Found::Scanner(scanner));
-        }
         let warn = talk.warn();
         let carpet = self.push_network(request);
         if let Some(carpet) = carpet {
@@ -242,6 +238,10 @@ impl Requests {
         let now = self.now;
         let Some(mut talk) = self.talks.remove(&key) else { return };
         talk.close(now, all);
+        // Judged when it has gone quiet: the first requests of an attack look like those of a scanner.
+        if all || now.0.saturating_sub(talk.last.0) > MERGE_SECONDS * SECOND {
+            found.extend(talk.scanner(key, scanner_addresses(self.addresses.len())).map(Found::Scanner));
+        }
         let carpet = self
             .networks
             .iter()

@@ -42,24 +42,22 @@ pub fn amplifier(port: u16) -> Option<Vector> {
 }
 
 /// What a packet would be if its destination were a victim.
-#[inline]
-pub fn arriving(row: &Packet) -> Vector {
-    if row.has.has(Has::LATER_FRAGMENT) {
+pub fn arriving(transport: Transport, later_fragment: bool, sport: u16, tcp_flags: u8, icmp_type: u8) -> Vector {
+    if later_fragment {
         return Vector::Fragments;
     }
-    match row.transport {
-        Transport::Udp => amplifier(row.sport).unwrap_or(Vector::UdpOther),
-        Transport::Tcp => arriving_tcp(row),
-        Transport::Icmp if matches!(row.icmp_type, 0 | 8) => Vector::IcmpEcho,
+    match transport {
+        Transport::Udp => amplifier(sport).unwrap_or(Vector::UdpOther),
+        Transport::Tcp => arriving_tcp(tcp_flags),
+        Transport::Icmp if matches!(icmp_type, 0 | 8) => Vector::IcmpEcho,
         Transport::Icmp => Vector::IcmpOther,
         Transport::Icmpv6 => Vector::Icmpv6,
         _ => Vector::Other,
     }
 }
 
-#[inline]
-fn arriving_tcp(row: &Packet) -> Vector {
-    let flags = row.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN);
+fn arriving_tcp(tcp_flags: u8) -> Vector {
+    let flags = tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN);
     match flags {
         tcp::SYN => Vector::TcpSyn,
         _ if flags == tcp::SYN | tcp::ACK => Vector::TcpSynAck,
