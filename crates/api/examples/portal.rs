@@ -134,6 +134,17 @@ fn by_sensor(batch: &PacketBatch, shift: i64) -> Vec<PacketBatch> {
         .collect()
 }
 
+/// The findings of a report, as `noroshi analyze --format json` writes it.
+fn load_findings(memory: &Memory, args: &Args, shift: i64) -> anyhow::Result<()> {
+    let marking = own_marking(Tlp::Amber);
+    if let Some(path) = &args.report {
+        let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let report: Report = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+        memory.load_report(&report, &marking, shift);
+    }
+    Ok(())
+}
+
 fn newest(batches: &[PacketBatch]) -> Option<Nanos> {
     batches
         .iter()
@@ -169,9 +180,27 @@ async fn replay(memory: Arc<Memory>, batches: Vec<PacketBatch>, rate: u64) {
     }
 }
 
+/// The embedded portal; or, with `NOROSHI_UI_LIVE`, files of that folder as they are at the moment.
 fn asset(path: &str) -> Option<Asset> {
+    if let Some(folder) = std::env::var_os("NOROSHI_UI_LIVE") {
+        return asset_on_disk(Path::new(&folder), path);
+    }
     let file = noroshi_portal_assets::get(path)?;
     Some(Asset { bytes: file.bytes.into(), media_type: file.media_type.into(), tag: file.tag.into() })
+}
+
+fn asset_on_disk(folder: &Path, path: &str) -> Option<Asset> {
+    let inside = Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    let bytes = std::fs::read(folder.join(path)).ok().filter(|_| inside)?;
+    let media_type = match path.rsplit('.').next()? {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" => "application/json",
+        "svg" => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    Some(Asset { tag: format!("{:x}", bytes.len()), bytes: bytes.into(), media_type: media_type.into() })
 }
 
 #[tokio::main]
@@ -192,11 +221,7 @@ async fn main() -> anyhow::Result<()> {
         add_sensors(&memory, now);
         batches.iter().flat_map(|batch| by_sensor(batch, shift)).for_each(|part| memory.append(&part, false));
     }
-    if let Some(path) = &args.report {
-        let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let report: Report = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-        memory.load_report(&report, &own_marking(Tlp::Amber), shift);
-    }
+    load_findings(&memory, &args, shift)?;
     let people = Arc::new(People::new(Arc::new(MemoryRecords::default())));
     let link = people.make_link(now, None).await?;
     let listener = tokio::net::TcpListener::bind(args.listen).await?;

@@ -68,7 +68,7 @@ pub struct LivePacket {
     pub dport: Option<u16>,
     /// Place in the monitored space, 0 to 255: shows a sweep without naming a sensor's address.
     pub slot: u8,
-    /// Sensor name.
+    /// Sensor name; only for operators, else empty.
     pub sensor: String,
     /// Destination address; only for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +196,10 @@ impl Live {
         };
         tick.sample.sort_by_key(|packet| packet.ms);
         let full = to_json(&tick);
-        tick.sample.iter_mut().for_each(|packet| packet.dst = None);
+        tick.sample.iter_mut().for_each(|packet| {
+            packet.dst = None;
+            packet.sensor.clear();
+        });
         let prepared = Arc::new(Prepared { number: tick.number, full, masked: to_json(&tick) });
         if open.kept.len() == KEPT {
             open.kept.pop_front();
@@ -276,6 +279,7 @@ mod tests {
         assert!(sent.json(true).contains("\"dst\""));
         assert!(!sent.json(false).contains("\"dst\""), "no sensor address for others");
         assert!(!sent.json(false).contains("192.0.2."));
+        assert!(!sent.json(false).contains("\"sensor\":\"s\""));
     }
 
     #[test]

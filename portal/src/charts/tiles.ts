@@ -83,7 +83,8 @@ export class TileBoard {
       recount(whole);
       out.push(whole);
     }
-    for (const tile of this.#sources.values()) if (!merged.has(tile)) out.push(tile);
+    // Copies, so that a screen sees that something changed.
+    for (const tile of this.#sources.values()) if (!merged.has(tile)) out.push({ ...tile });
     return out.sort((a, b) => b.packets - a.packets || a.name.localeCompare(b.name)).slice(0, count);
   }
 

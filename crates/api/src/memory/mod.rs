@@ -19,6 +19,7 @@ use crate::views::{
     Rates, ScanView, SensorState, SensorView,
 };
 use async_trait::async_trait;
+use noroshi_model::finding::{Attack, Campaign, Label, Scan};
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::report::Report;
 use noroshi_model::time::{Clock, SECOND};
@@ -118,32 +119,42 @@ impl Memory {
 
     /// Takes the findings of a report in, moved in time by `shift` nanoseconds.
     pub fn load_report(&self, report: &Report, marking: &Marking, shift: i64) {
+        let labels = report.sources.iter().map(|source| (source.address, source.labels.as_slice()));
+        self.load_findings(&report.attacks, &report.campaigns, &report.scans, labels, marking, shift);
+    }
+
+    /// Takes findings in, moved in time by `shift` nanoseconds.
+    pub fn load_findings<'a>(
+        &self,
+        attacks: &[Attack],
+        campaigns: &[Campaign],
+        scans: &[Scan],
+        labels: impl Iterator<Item = (Addr, &'a [Label])>,
+        marking: &Marking,
+        shift: i64,
+    ) {
         let moved = |at: Nanos| Nanos(at.0.saturating_add(shift));
         let mut state = self.write();
-        for attack in &report.attacks {
-            let id = finding_id(&[
-                attack.kind.name(),
-                attack.vector.name(),
-                &attack.victim.to_string(),
-                &attack.first.to_string(),
-            ]);
-            let country = lookup::about(&attack.victim.to_string()).and_then(|addr| (self.setup.countries)(addr));
+        for attack in attacks {
+            let victim = attack.victim.to_string();
+            let id = finding_id(&[attack.kind.name(), attack.vector.name(), &victim, &attack.first.to_string()]);
+            let country = lookup::about(&victim).and_then(|addr| (self.setup.countries)(addr));
             let mut view = AttackView::new(id, marking.clone(), country.map(row::country_text), attack);
             (view.first, view.last) = (moved(view.first), moved(view.last));
             state.attacks.push(view);
         }
-        for campaign in &report.campaigns {
+        for campaign in campaigns {
             let mut view = CampaignView::new(marking.clone(), campaign);
             (view.first, view.last) = (moved(view.first), moved(view.last));
             state.campaigns.push(view);
         }
-        for scan in &report.scans {
+        for scan in scans {
             let mut view = ScanView::new(scan);
             (view.first, view.last) = (moved(view.first), moved(view.last));
             state.scans.push((marking.clone(), view));
         }
-        for source in report.sources.iter().filter(|source| !source.labels.is_empty()) {
-            state.labels.insert(source.address, source.labels.iter().map(|label| label.name().to_owned()).collect());
+        for (address, labels) in labels.filter(|(_, labels)| !labels.is_empty()) {
+            state.labels.insert(address, labels.iter().map(|label| label.name().to_owned()).collect());
         }
         state.attacks.sort_by_key(|attack| std::cmp::Reverse(attack.last));
         state.campaigns.sort_by_key(|campaign| std::cmp::Reverse(campaign.sources));
