@@ -77,7 +77,8 @@ fn truth(json: &Path, csv: &Path) -> Truth {
     let mut victims = BTreeMap::new();
     for attack in list("rsdos") {
         let (packets, minutes) = (number(&attack, "packets"), number(&attack, "minutes"));
-        let above = packets >= ATTACK_PACKETS_MIN && minutes >= ATTACK_MINUTES_MIN && packets / minutes >= ATTACK_PPM_MIN;
+        let above =
+            packets >= ATTACK_PACKETS_MIN && minutes >= ATTACK_MINUTES_MIN && packets / minutes >= ATTACK_PPM_MIN;
         *victims.entry(attack["victim"].as_str().expect("victim").to_owned()).or_default() |= above;
     }
     let mut campaigns = BTreeMap::new();
@@ -110,11 +111,19 @@ fn judge(day: &str, found: &Findings, truth: &Truth) {
     assert!(attacks.precision() >= 0.95, "{day}: precision of backscatter attacks is {:.3}", attacks.precision());
     assert!(campaigns.recall() >= 0.95, "{day}: {:.3} of the planted campaigns were found", campaigns.recall());
     assert!(purity >= 0.95, "{day}: purity of campaigns is {purity:.3}");
-    for (tool, name, least) in
-        [(Tool::Zmap, "zmap", 0.99), (Tool::Masscan, "masscan", 0.99), (Tool::Mirai, "mirai", 0.99), (Tool::Nmap, "nmap", 0.9)]
-    {
+    for (tool, name, least) in [
+        (Tool::Zmap, "zmap", 0.99),
+        (Tool::Masscan, "masscan", 0.99),
+        (Tool::Mirai, "mirai", 0.99),
+        (Tool::Nmap, "nmap", 0.9),
+    ] {
         let score = tools(found, truth, tool, name);
-        println!("{day}: {name} recall {:.4}, precision {:.4}, {} sources", score.recall(), score.precision(), score.sought);
+        println!(
+            "{day}: {name} recall {:.4}, precision {:.4}, {} sources",
+            score.recall(),
+            score.precision(),
+            score.sought
+        );
         assert!(score.recall() >= least, "{day}: recall of {name} is {:.4}", score.recall());
         assert!(score.precision() >= least, "{day}: precision of {name} is {:.4}", score.precision());
     }
@@ -161,7 +170,8 @@ fn tools(found: &Findings, truth: &Truth, tool: Tool, name: &str) -> Score {
     let planted = truth.tools.get(name).cloned().unwrap_or_default();
     let named: BTreeSet<String> =
         found.sources.iter().filter(|s| s.tools.contains(&tool)).map(|s| s.address.to_string()).collect();
-    let sought: Vec<&String> = planted.iter().filter(|(_, syns)| **syns >= TOOL_SYNS_MIN).map(|(addr, _)| addr).collect();
+    let sought: Vec<&String> =
+        planted.iter().filter(|(_, syns)| **syns >= TOOL_SYNS_MIN).map(|(addr, _)| addr).collect();
     Score {
         right: named.iter().filter(|addr| planted.contains_key(*addr)).count() as u64,
         found: named.len() as u64,
