@@ -20,13 +20,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (file, path) in paths.iter().enumerate() {
         let mut reader = Reader::open(path.as_ref())?;
         let mut read = |count: usize| std::iter::from_fn(|| reader.next_batch()).take(count).collect::<Vec<_>>();
-        let mut group = read(32);
+        let mut group = read(12);
         while !group.is_empty() {
             // Decoding and detecting one group overlaps with reading the next.
             let current = std::mem::take(&mut group);
             let next;
             (next, ()) = rayon::join(
-                || read(32),
+                || read(12),
                 || {
                     let batches: Vec<_> = current.into_par_iter().map(|raw| decode(raw, file as u32)).collect();
                     for batch in batches {

@@ -9,7 +9,7 @@ use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
 use crate::shard::{Partition, SHARDS, shard_of};
-use crate::source::{BLOCK, Source, SourceShard, count_in_file, grow_by_quarters, position_of};
+use crate::source::{BLOCK, Source, SourceShard, count_in_file, grow_slowly, position_of};
 use crate::tally::{BatchTally, Tally};
 use foldhash::fast::RandomState;
 use hashbrown::hash_table::Entry as TableEntry;
@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 
 /// Packets that are worked on together: enough to keep every shard of every thread busy, few enough to hold.
-const GROUP_PACKETS: usize = 400_000;
+const GROUP_PACKETS: usize = 160_000;
 
 /// Everything that was found.
 #[derive(Clone, Debug, Default)]
@@ -175,7 +175,7 @@ impl Engine {
         let parts: Vec<(&PacketBatch, &Partition)> =
             batches.iter().zip(prepared.iter().map(|(part, _)| part)).collect();
         let watermark = watermark(&batches);
-        let sweep = watermark.0.saturating_sub(self.swept.0) > scale.scan_gap / 2;
+        let sweep = watermark.0.saturating_sub(self.swept.0) > scale.scan_gap / 4;
         if sweep {
             self.swept = watermark;
         }
@@ -547,7 +547,7 @@ impl DestinationShard {
             TableEntry::Vacant(entry) => {
                 let at = all.len() as u32;
                 entry.insert(at);
-                grow_by_quarters(all);
+                grow_slowly(all);
                 all.push(Receiver { addr, packets: 0, file: u32::MAX, arrival: Arrival::default() });
                 at
             }

@@ -94,7 +94,7 @@ fn merge(mut prefixes: BTreeSet<Prefix>) -> Vec<Prefix> {
 /// broadcast address.
 pub(crate) fn is_unicast(addr: Addr) -> bool {
     match addr.as_v4() {
-        Some(v4) => !matches!(v4 >> 24, 0 | 127 | 224..=255) && !(is_private(addr) && v4 & 255 == 255),
+        Some(v4) => !(matches!(v4 >> 24, 0 | 127 | 224..=255) || is_private(addr) && v4 & 255 == 255),
         None => addr.0 > 1 && addr.0 >> 120 != 0xff,
     }
 }

@@ -12,6 +12,8 @@ use std::hash::BuildHasher;
 
 /// Bytes of a payload that are looked at; requests differ early.
 const BYTES_MAX: usize = 128;
+/// Leading bytes of a binary payload that tell requests apart.
+const OPCODE_BYTES: usize = 4;
 /// Clusters of one shard; a payload that would open one more is not clustered.
 const CLUSTERS_MAX: usize = 4_096;
 /// Bytes of a sample that the report shows.
@@ -66,7 +68,12 @@ const fn classes() -> [u8; 256] {
 fn normalised(payload: &[u8]) -> u64 {
     let mut shape = [0u8; BYTES_MAX];
     let (mut used, mut last) = (0, 1u8);
-    for byte in &payload[..payload.len().min(BYTES_MAX)] {
+    // The first bytes of a binary request are its opcode: they are kept as they are.
+    if let Some(opcode) = payload.get(..OPCODE_BYTES).filter(|head| !head.iter().all(u8::is_ascii_graphic)) {
+        shape[..OPCODE_BYTES].copy_from_slice(opcode);
+        used = OPCODE_BYTES;
+    }
+    for byte in &payload[used..payload.len().min(BYTES_MAX)] {
         let class = CLASSES[usize::from(*byte)];
         // Written always, kept only when no run goes on: cheaper than to branch.
         shape[used] = class;

@@ -60,7 +60,7 @@ fn mix(key: u32) -> usize {
 
 impl Table {
     fn with(keys: &[u32]) -> Self {
-        let mut table = Table { slots: vec![0; 16], len: 0, has_zero: false };
+        let mut table = Table { slots: vec![0; 8], len: 0, has_zero: false };
         for key in keys {
             table.insert(*key);
         }
@@ -195,7 +195,8 @@ impl AddrSet {
     }
 }
 
-/// Distinct ports; four inside, then a sorted list, then a bitmap.
+/// Distinct ports; four inside, then a sorted list, then a bitmap. The list is boxed to keep the set at sixteen bytes.
+#[allow(clippy::box_collection)]
 #[derive(Clone, Debug)]
 pub(crate) enum PortSet {
     Inline(u8, [u16; 4]),

@@ -40,10 +40,10 @@ pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
     counts[file] += 1;
 }
 
-/// Makes room in steps of a quarter: doubling would leave half of a large table empty.
-pub(crate) fn grow_by_quarters<T>(list: &mut Vec<T>) {
+/// Makes room in steps of an eighth: doubling would leave half of a large table empty.
+pub(crate) fn grow_slowly<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 4).max(64));
+        list.reserve_exact((list.len() / 8).max(64));
     }
 }
 
@@ -152,7 +152,8 @@ pub(crate) struct Source {
     pub(crate) last: Nanos,
     pub(crate) destinations: AddrSet,
     pub(crate) tcp_ports: PortSet,
-    pub(crate) udp_ports: PortSet,
+    /// Boxed, as most sources speak TCP only.
+    udp_ports: Option<Box<PortSet>>,
     sctp_ports: u32,
     pub(crate) tools: ToolHits,
     /// Packets that answer rather than ask.
@@ -171,7 +172,7 @@ impl Source {
             last: row.ts,
             destinations: AddrSet::default(),
             tcp_ports: PortSet::default(),
-            udp_ports: PortSet::default(),
+            udp_ports: None,
             sctp_ports: 0,
             tools: ToolHits::default(),
             answers: 0,
@@ -188,12 +189,18 @@ impl Source {
 
     /// Distinct destination ports, each protocol by itself.
     pub(crate) fn port_count(&self) -> u64 {
-        self.tcp_ports.len() + self.udp_ports.len() + u64::from(self.sctp_ports)
+        self.tcp_ports.len() + self.udp_port_count() + u64::from(self.sctp_ports)
+    }
+
+    /// Distinct UDP destination ports.
+    pub(crate) fn udp_port_count(&self) -> u64 {
+        self.udp_ports.as_ref().map_or(0, |ports| ports.len())
     }
 
     fn heap_bytes(&self) -> u64 {
         let vertical = self.vertical.as_ref().map_or(0, |v| size_of::<Vertical>() as u64 + v.ports.heap_bytes());
-        self.destinations.heap_bytes() + self.tcp_ports.heap_bytes() + self.udp_ports.heap_bytes() + vertical
+        let udp = self.udp_ports.as_ref().map_or(0, |ports| size_of::<PortSet>() as u64 + ports.heap_bytes());
+        self.destinations.heap_bytes() + self.tcp_ports.heap_bytes() + udp + vertical
     }
 }
 
@@ -290,7 +297,7 @@ impl SourceShard {
             TableEntry::Vacant(entry) => {
                 let at = sources.len() as u32;
                 entry.insert(at);
-                grow_by_quarters(sources);
+                grow_slowly(sources);
                 sources.push(Source::new(row));
                 at
             }
@@ -342,7 +349,7 @@ impl SourceShard {
         let source = &mut self.sources[at];
         let (protocol, fresh) = match row.transport {
             Transport::Tcp => (0, source.tcp_ports.insert(row.dport)),
-            Transport::Udp => (1, source.udp_ports.insert(row.dport)),
+            Transport::Udp => (1, source.udp_ports.get_or_insert_default().insert(row.dport)),
             Transport::Sctp => {
                 let fresh = self.sctp_ports.insert((at as u64) << 16 | u64::from(row.dport), ()).is_none();
                 source.sctp_ports += u32::from(fresh);

@@ -80,7 +80,7 @@ impl Records {
         }
         let tool = super::tool_of(probe.consistent);
         let class = CLASSES.iter().position(|class| *class == tool).unwrap_or(0) as u8;
-        crate::source::grow_by_quarters(&mut self.all);
+        crate::source::grow_slowly(&mut self.all);
         self.all.push(Record {
             source: key.source(),
             first_seconds: probe.first.seconds().clamp(0, i64::from(u32::MAX)) as u32,

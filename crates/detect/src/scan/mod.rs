@@ -221,7 +221,7 @@ pub(crate) fn block(source: &Source) -> Option<Scan> {
     let (ports, destinations) = (source.port_count(), source.destinations.len());
     Some(Scan {
         source: source.addr,
-        protocol: if source.tcp_ports.len() >= source.udp_ports.len() { ScanProtocol::Tcp } else { ScanProtocol::Udp },
+        protocol: if source.tcp_ports.len() >= source.udp_port_count() { ScanProtocol::Tcp } else { ScanProtocol::Udp },
         port: None,
         kind: ScanType::Block,
         packets: asked(source),
