@@ -11,6 +11,7 @@
 //!
 //! Never here: the query engine, the rule engine, an opinion on what is an attack.
 
+pub mod amplification;
 pub mod capture;
 pub mod ceiling;
 pub mod command;

@@ -96,7 +96,14 @@ pub struct Budget {
 impl Budget {
     /// An empty budget: it fills from `start` on.
     pub fn new(bounds: Bounds, start: Nanos) -> Self {
-        Budget { bounds, started: start.0, now: start.0, networks: HashMap::new(), second: VecDeque::new(), swept: start.0 }
+        Budget {
+            bounds,
+            started: start.0,
+            now: start.0,
+            networks: HashMap::new(),
+            second: VecDeque::new(),
+            swept: start.0,
+        }
     }
 
     /// Networks remembered.

@@ -24,12 +24,14 @@ pub mod selective;
 pub mod server;
 pub mod snmp;
 pub mod ssdp;
+#[cfg(test)]
+mod tests_support;
 pub mod ws_discovery;
 
-pub use budget::{Budget, Bounds};
+pub use budget::{Bounds, Budget};
 pub use honeypot::{Arrival, Honeypot};
 pub use persona::Persona;
-pub use server::{Config, Service, serve};
+pub use server::{Bound, Config, Service, bind, serve};
 
 use noroshi_model::finding::Vector;
 use noroshi_model::{Addr, Nanos};
@@ -81,7 +83,13 @@ pub enum Answer {
 
 impl Heard {
     fn malformed(vector: Vector, payload: &[u8]) -> Self {
-        Heard { vector, method: "malformed".into(), name: String::new(), hash: hash(payload), answer: Answer::Malformed }
+        Heard {
+            vector,
+            method: "malformed".into(),
+            name: String::new(),
+            hash: hash(payload),
+            answer: Answer::Malformed,
+        }
     }
 }
 
@@ -208,13 +216,11 @@ pub fn hash(bytes: &[u8]) -> u64 {
     persona::mix(state)
 }
 
-/// The hash of a payload in which some ranges are transaction numbers.
-fn hash_without(payload: &[u8], ranges: &[std::ops::Range<usize>]) -> u64 {
+/// The hash of a payload in which one range is transaction numbers.
+fn hash_without(payload: &[u8], range: std::ops::Range<usize>) -> u64 {
     let mut masked = payload.to_vec();
-    for range in ranges {
-        if let Some(part) = masked.get_mut(range.clone()) {
-            part.fill(0);
-        }
+    if let Some(part) = masked.get_mut(range) {
+        part.fill(0);
     }
     hash(&masked)
 }

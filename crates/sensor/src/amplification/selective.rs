@@ -37,8 +37,10 @@ mod tests {
     #[test]
     fn each_scanner_gets_its_own_half() {
         let sensors: Vec<Selection> = (0..40).map(|n| Selection::new(b"fleet", &format!("s{n}"))).collect();
-        let set = |scanner: u32| sensors.iter().map(|sensor| sensor.answers(Addr::v4(scanner), "ntp", 1)).collect::<Vec<_>>();
-        let sizes: Vec<usize> = (0..500).map(|scanner| set(scanner).iter().filter(|answers| **answers).count()).collect();
+        let set =
+            |scanner: u32| sensors.iter().map(|sensor| sensor.answers(Addr::v4(scanner), "ntp", 1)).collect::<Vec<_>>();
+        let sizes: Vec<usize> =
+            (0..500).map(|scanner| set(scanner).iter().filter(|answers| **answers).count()).collect();
         let mean = sizes.iter().sum::<usize>() as f64 / 500.0;
         // 500 means of 40 fair coins: standard error 0.14, so five of them.
         assert!((mean - 20.0).abs() < 0.75, "{mean}");
