@@ -14,16 +14,53 @@ profile that CI uses too.
 example: cargo xtask check noroshi-detect noroshi-stats
 ";
 
+pub(crate) const TEST_HELP: &str = "\
+The tests: unit, integration, and the examples in the documentation.
+
+usage: cargo xtask test [PACKAGE...]
+
+Tests on real captures and logs need the shared material (NOROSHI_SHARED, by default ../shared); without it they say
+that they are skipped, and fail where CI=true.
+
+example: cargo xtask test noroshi-packet
+";
+
 pub(crate) fn run(args: &[String]) -> Outcome {
-    let mut scope: Vec<&str> = args.iter().flat_map(|package| ["-p", package.as_str()]).collect();
-    if scope.is_empty() {
-        scope.push("--workspace");
-    }
+    let scope = scope(args);
     step("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     tidy::run(&[])?;
     generate::run(&["--check".to_owned()])?;
     let clippy = [&["clippy", "--locked", "--all-targets"], &scope[..], &["--", "-D", "warnings"]].concat();
     step("clippy", &mut cargo(&clippy))?;
-    let tests: &[&str] = if installed("cargo-nextest") { &["nextest", "run"] } else { &["test"] };
-    step("tests", &mut cargo(&[tests, &["--locked"], &scope[..]].concat()))
+    tests(&scope)
+}
+
+/// The tests, of everything or of the packages named.
+pub(crate) fn test(args: &[String]) -> Outcome {
+    tests(&scope(args))
+}
+
+fn scope(args: &[String]) -> Vec<&str> {
+    if args.is_empty() {
+        vec!["--workspace"]
+    } else {
+        args.iter().flat_map(|package| ["-p", package.as_str()]).collect()
+    }
+}
+
+/// cargo-nextest runs test binaries side by side; without it cargo's own runner does the same work in turn.
+fn tests(scope: &[&str]) -> Outcome {
+    if !installed("cc") {
+        return Err("a C compiler is needed; Debian and Ubuntu: apt-get install build-essential".into());
+    }
+    if installed("cargo-nextest") {
+        step("tests", &mut cargo(&[&["nextest", "run", "--locked", "--no-fail-fast"], scope].concat()))?;
+    } else {
+        println!("cargo-nextest is not here (cargo install --locked cargo-nextest); cargo's own runner takes longer");
+        step(
+            "tests",
+            &mut cargo(&[&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"], scope].concat()),
+        )?;
+    }
+    step("examples in the documentation", &mut cargo(&[&["test", "--locked", "--doc"], scope].concat()))
 }

@@ -19,7 +19,7 @@ const PAGES: &[(&str, &str)] = &[("docs/reference/data-dictionary.md", "data_dic
 pub(crate) fn run(args: &[String]) -> Outcome {
     let check = args.iter().any(|arg| arg == "--check");
     for (page, example) in PAGES {
-        let text = output(&mut cargo(&["run", "--quiet", "--locked", "-p", "noroshi-model", "--example", example]))?;
+        let text = output(&mut cargo(&["run", "--quiet", "--locked", "--example", example]))?;
         let path = root().join(page);
         let present = std::fs::read_to_string(&path).unwrap_or_default();
         if present == text {

@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod demo;
 mod generate;
 mod prove;
 mod run;
@@ -20,6 +21,8 @@ Developer commands of Noroshi.
 
 usage: cargo xtask COMMAND [OPTIONS]
 
+  demo     Noroshi with a sample day on this machine: start here
+  test     the tests
   check    format, clippy, tests, tidy: what a change must pass
   tidy     conventions that can be checked by reading: dependencies, clocks, prints, sizes, licences
   gen      reference pages that are derived from the code
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         None => ("--help", &[][..]),
     };
     let (help, work): (&str, fn(&[String]) -> Outcome) = match command {
+        "demo" => (demo::HELP, demo::run),
+        "test" => (check::TEST_HELP, check::test),
         "check" => (check::HELP, check::run),
         "tidy" => (tidy::HELP, tidy::run),
         "gen" => (generate::HELP, generate::run),

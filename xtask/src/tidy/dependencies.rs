@@ -58,7 +58,8 @@ const BASE: &[&str] = &["model", "stats", "packet", "wire", "enrich", "import", 
 const ONCE: &[&str] = &["arrow", "parquet", "datafusion", "deltalake"];
 
 /// What the program for the field never links.
-const NOT_IN_SENSOR: &[&str] = &["datafusion", "deltalake", "parquet", "yara-x", "axum", "sqlx", "noroshi-store"];
+const NOT_IN_SENSOR: &[&str] =
+    &["datafusion", "deltalake", "parquet", "yara-x", "sqlx", "noroshi-store", "noroshi-api", "noroshi-portal-assets"];
 
 /// The table against what Cargo sees.
 pub(crate) fn table() -> Result<Complaints, String> {
