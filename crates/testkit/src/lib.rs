@@ -1,5 +1,5 @@
 //! What tests of the stages share: packets as bytes ([`packet`]), captures as bytes ([`capture`]) and a clock that is
-//! set by hand ([`clock`]).
+//! set by hand ([`clock`]), and every parser of foreign bytes with inputs for it ([`fuzz`]).
 //!
 //! ```
 //! use noroshi_testkit::{PacketBuilder, pcap};
@@ -12,6 +12,7 @@
 
 pub mod capture;
 pub mod clock;
+pub mod fuzz;
 pub mod packet;
 
 pub use capture::{LINKTYPE_ETHERNET, LINKTYPE_RAW, pcap, pcap_of, pcapng};
