@@ -45,7 +45,14 @@ pub fn run(mut source: Box<dyn Source>, spool: &Spool, shared: &Shared) -> Resul
     let mut pending = Pending::new(shared);
     while !shared.stop.load(Ordering::Relaxed) {
         pending.adopt(spool)?;
-        match source.next(pending.patience())? {
+        let taken = match source.next(pending.patience()) {
+            Ok(taken) => taken,
+            Err(error) => {
+                pending.flush(spool)?;
+                return Err(error.into());
+            }
+        };
+        match taken {
             Taken::Packets { raw, kernel_drops } => {
                 pending.lost(GapReason::Kernel, kernel_drops);
                 pending.take(raw, spool)?;

@@ -2,7 +2,7 @@
 
 use crate::enrol::enrol;
 use crate::run::{Retime, RunOptions, SourceOptions, run};
-use crate::source::SourceError;
+use crate::source::{Interfaces, SourceError, drop_privileges};
 use crate::spool::Spool;
 use crate::state::StateDir;
 use crate::{SensorError, ceiling};
@@ -30,12 +30,15 @@ pub enum Command {
     },
     /// Observe, and deliver to the hub.
     #[command(
-        after_help = "Examples:\n  noroshi-sensor run --replay day.pcap.gz --speed 10\n  noroshi-sensor run --replay captures/ --ceiling ceiling.toml"
+        after_help = "Examples:\n  noroshi-sensor run --interface eth0 --ceiling ceiling.toml\n  noroshi-sensor run --replay day.pcap.gz --speed 10\n  noroshi-sensor run --replay captures/ --ceiling ceiling.toml"
     )]
     Run {
         /// Captures (files or folders) to replay; may be given several times.
-        #[arg(long, value_name = "PATH", required = true)]
+        #[arg(long, value_name = "PATH", required_unless_present = "interface")]
         replay: Vec<PathBuf>,
+        /// Interfaces to capture from; may be given several times. Needs root or CAP_NET_RAW, given up once they are open.
+        #[arg(long, value_name = "NAME", conflicts_with = "replay")]
+        interface: Vec<String>,
         /// Multiple of the captures' own pace; without it as fast as possible.
         #[arg(long, value_name = "N", value_parser = speed)]
         speed: Option<f64>,
@@ -105,13 +108,26 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Runs a command; results go to `out`.
 pub fn execute(command: Command, out: &mut dyn Write) -> Result<(), SensorError> {
+    let live = open_interfaces(&command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let failed = |source| SensorError::Source(SourceError::Io { place: "runtime".into(), doing: "start", source });
     let runtime = runtime.map_err(failed)?;
-    let outcome = runtime.block_on(dispatch(command, out));
+    let outcome = runtime.block_on(dispatch(command, live, out));
     // Name lookups block a thread that nothing can interrupt; they are not waited for.
     runtime.shutdown_background();
     outcome
+}
+
+/// Opens what needs privileges, then gives them up, while there is one thread only.
+fn open_interfaces(command: &Command) -> Result<Option<Interfaces>, SensorError> {
+    match command {
+        Command::Run { interface, .. } if !interface.is_empty() => {
+            let interfaces = Interfaces::open(interface)?;
+            drop_privileges()?;
+            Ok(Some(interfaces))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) {
@@ -119,7 +135,7 @@ fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) {
     drop(writeln!(out, "{line}"));
 }
 
-async fn dispatch(command: Command, out: &mut dyn Write) -> Result<(), SensorError> {
+async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Write) -> Result<(), SensorError> {
     match command {
         Command::Enroll { place, secret, replace, state } => {
             let invitation = Invitation::parse(&place, &secret)?;
@@ -133,13 +149,16 @@ async fn dispatch(command: Command, out: &mut dyn Write) -> Result<(), SensorErr
             say(out, format_args!("next: noroshi-sensor run --replay CAPTURE --state {}", state.path().display()));
             Ok(())
         }
-        Command::Run { replay, speed, from_now, until_now, again, stay, ceiling, state } => {
+        Command::Run { replay, interface: _, speed, from_now, until_now, again, stay, ceiling, state } => {
             let retime = match (from_now, until_now) {
                 (true, _) => Retime::FirstIsNow,
                 (_, true) => Retime::LastIsNow,
                 _ => Retime::Keep,
             };
-            let source = SourceOptions::Replay { paths: replay, speed, retime, again };
+            let source = match live {
+                Some(interfaces) => SourceOptions::Open(Box::new(interfaces)),
+                None => SourceOptions::Replay { paths: replay, speed, retime, again },
+            };
             let options = RunOptions { state: state.path(), source, ceiling, stay };
             let done = run(options, signals()).await?;
             say(out, format_args!("{} records numbered, {} at the hub", done.produced, done.acknowledged));

@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often a waiting capture thread looks whether the hub has spoken.
 const FIRST_POLICY_POLL: Duration = Duration::from_millis(20);
 
 /// What to run.
-#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The state folder.
     pub state: PathBuf,
@@ -34,8 +34,9 @@ pub struct RunOptions {
 }
 
 /// Where packets come from.
-#[derive(Clone, Debug)]
 pub enum SourceOptions {
+    /// A source that is open already: interfaces are opened before privileges are given up.
+    Open(Box<dyn Source>),
     /// Capture files.
     Replay {
         /// Files or folders.
@@ -84,7 +85,7 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         .or_else(|_| InForce::join(0, &Policy::default(), &ceiling, pseudonyms.clone()))
         .map_err(|_| SensorError::Stopped("the policy"))?;
     let spool = Arc::new(Spool::open(&state.spool(), force.policy.spool_bytes)?);
-    let source = open_source(&options.source, &state, &spool)?;
+    let source = open_source(options.source, &state, &spool)?;
     let describe = source.describe();
 
     let (policy, policy_changes) = watch::channel(Arc::new(force));
@@ -98,7 +99,7 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         stop: AtomicBool::new(false),
         sensor: identity.name.as_str().into(),
     });
-    let thread = capture_thread(source, spool.clone(), shared.clone());
+    let (thread, ending) = capture_thread(source, spool.clone(), shared.clone());
     let acknowledged = watch::channel(spool.acknowledged()).0;
     let uplink = Uplink {
         state,
@@ -113,25 +114,28 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
     let mut first_ack_seconds = None;
     let outcome = tokio::select! {
         outcome = uplink.run(identity) => outcome,
-        outcome = thread_end(thread) => outcome,
+        outcome = thread_end(ending) => outcome,
         outcome = delivered(&uplink, started, &mut first_ack_seconds, options.stay) => outcome,
         () = stop.cancelled() => Ok(()),
     };
     shared.stop.store(true, Ordering::Relaxed);
+    // What the thread still holds goes into the spool; the next run sends it.
+    drop(tokio::task::spawn_blocking(move || thread.join()).await);
     drop(spool.settle());
     outcome?;
     let state = spool.state();
     Ok(Summary { produced: state.last_seq, acknowledged: spool.acknowledged(), first_ack_seconds })
 }
 
-fn open_source(options: &SourceOptions, state: &StateDir, spool: &Spool) -> Result<Box<dyn Source>, SensorError> {
+fn open_source(options: SourceOptions, state: &StateDir, spool: &Spool) -> Result<Box<dyn Source>, SensorError> {
     match options {
+        SourceOptions::Open(source) => Ok(source),
         SourceOptions::Replay { paths, speed, retime, again } => {
             let stream = spool.state();
-            let shift = shift(paths, *retime)?;
+            let shift = shift(&paths, retime)?;
             let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            let plan = ReplayPlan { paths: paths.iter().map(absolute).collect(), speed: *speed, shift };
-            let progress = state.replay_base(&plan, &stream.epoch.to_string(), stream.last_seq, *again)?;
+            let plan = ReplayPlan { paths: paths.iter().map(absolute).collect(), speed, shift };
+            let progress = state.replay_base(&plan, &stream.epoch.to_string(), stream.last_seq, again)?;
             // A resumed replay keeps the shift it began with.
             let plan = ReplayPlan { shift: progress.plan.shift, ..plan };
             Ok(Box::new(Replay::open(plan, stream.last_seq - progress.base)?))
@@ -165,20 +169,20 @@ fn capture_thread(
     source: Box<dyn Source>,
     spool: Arc<Spool>,
     shared: Arc<capture::Shared>,
-) -> tokio::sync::oneshot::Receiver<Outcome> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
+) -> (JoinHandle<()>, oneshot::Receiver<Outcome>) {
+    let (sender, receiver) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
         // Before the hub has spoken once there is only one hand; nothing is recorded until there are two.
         while shared.policy.borrow().revision == 0 && !shared.stop.load(Ordering::Relaxed) {
             std::thread::sleep(FIRST_POLICY_POLL);
         }
         drop(sender.send(capture::run(source, &spool, &shared)));
     });
-    receiver
+    (thread, receiver)
 }
 
 /// Ends with the thread's error; a thread that has done its work is waited for elsewhere.
-async fn thread_end(thread: tokio::sync::oneshot::Receiver<Outcome>) -> Outcome {
+async fn thread_end(thread: oneshot::Receiver<Outcome>) -> Outcome {
     match thread.await {
         Ok(Ok(())) => std::future::pending().await,
         Ok(Err(error)) => Err(error),

@@ -74,9 +74,11 @@ impl Uplink {
     pub async fn run(&self, mut identity: Identity) -> Result<(), SensorError> {
         let mut attempt = 0u32;
         loop {
+            let before = *self.acknowledged.borrow();
             let connected = Instant::now();
             let end = self.session(&mut identity).await?;
-            if connected.elapsed() > BACKOFF_CAP {
+            // A connection that was of use was no failed attempt.
+            if *self.acknowledged.borrow() > before || connected.elapsed() > BACKOFF_CAP {
                 attempt = 0;
             }
             let wait = match end {

@@ -100,8 +100,9 @@ async fn revocation_cuts_a_live_sensor_and_survives_a_restart() {
     lab.enrol("kyoto").await.unwrap();
     // Slow enough to be under way for long.
     let mut options = lab.options("kyoto", &path);
-    let noroshi_sensor::run::SourceOptions::Replay { speed, .. } = &mut options.source;
-    *speed = Some(0.5);
+    if let noroshi_sensor::run::SourceOptions::Replay { speed, .. } = &mut options.source {
+        *speed = Some(0.5);
+    }
     let stop = CancellationToken::new();
     let running = tokio::spawn(noroshi_sensor::run::run(options, stop.clone()));
     let mut durable = lab.hub().context().journal.subscribe();

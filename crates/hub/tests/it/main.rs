@@ -1,5 +1,6 @@
 //! A whole hub in this process, with real sensors over real TLS on loopback, and real captures.
 
+mod canary;
 mod enrolment;
 mod evil;
 mod replay;

@@ -1,7 +1,10 @@
 //! Where packets come from: capture files, or live interfaces.
 
+mod interface;
 mod replay;
+mod ring;
 
+pub use interface::{Interfaces, drop_privileges};
 pub use replay::{Progress, Replay, ReplayPlan};
 
 use noroshi_packet::capture::RawBatch;

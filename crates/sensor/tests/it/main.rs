@@ -1,1 +1,4 @@
 //! The sensor as a whole.
+
+mod lean;
+mod live;
