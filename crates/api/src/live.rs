@@ -210,11 +210,17 @@ impl Live {
         let _ = self.sender.send(prepared);
     }
 
-    /// Ticks after `after` that are still kept, how many were missed, and everything from now on.
-    pub fn subscribe(&self, after: Option<u64>) -> (u64, Vec<Arc<Prepared>>, broadcast::Receiver<Arc<Prepared>>) {
+    /// Ticks after `after` that are still kept, how many were missed, and everything from now on. Without `after`, the
+    /// last `recent` ticks.
+    pub fn subscribe(
+        &self,
+        after: Option<u64>,
+        recent: usize,
+    ) -> (u64, Vec<Arc<Prepared>>, broadcast::Receiver<Arc<Prepared>>) {
         let open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let receiver = self.sender.subscribe();
-        let Some(after) = after else { return (0, open.kept.back().cloned().into_iter().collect(), receiver) };
+        let skipped = open.kept.len().saturating_sub(recent);
+        let Some(after) = after else { return (0, open.kept.iter().skip(skipped).cloned().collect(), receiver) };
         let oldest = open.kept.front().map_or(open.number + 1, |tick| tick.number);
         let missed = oldest.saturating_sub(after + 1);
         (missed, open.kept.iter().filter(|tick| tick.number > after).cloned().collect(), receiver)
@@ -269,7 +275,7 @@ mod tests {
         for n in 0..10_000 {
             live.offer(&Seen { packet: &packet(n), country: Some(*b"JP"), sensor: "s" });
         }
-        let (_, _, mut viewer) = live.subscribe(None);
+        let (_, _, mut viewer) = live.subscribe(None, 1);
         live.tick(Nanos::from_seconds(1));
         let sent = viewer.try_recv().unwrap();
         let tick: Tick = serde_json::from_str(sent.json(true)).unwrap();
@@ -288,9 +294,9 @@ mod tests {
         for second in 1..=(KEPT as i64 + 10) {
             live.tick(Nanos::from_seconds(second));
         }
-        let (missed, ticks, _) = live.subscribe(Some(KEPT as u64 + 8));
+        let (missed, ticks, _) = live.subscribe(Some(KEPT as u64 + 8), 1);
         assert_eq!((missed, ticks.len()), (0, 2));
-        let (missed, ticks, _) = live.subscribe(Some(3));
+        let (missed, ticks, _) = live.subscribe(Some(3), 1);
         assert_eq!((missed, ticks.len(), ticks[0].number), (7, KEPT, 11));
     }
 }

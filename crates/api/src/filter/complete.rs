@@ -26,7 +26,7 @@ enum Expected {
 /// Proposals for the end of `text`, best first, at most twenty.
 pub fn complete(text: &str) -> Vec<Completion> {
     let Ok(tokens) = tokens(text) else { return Vec::new() };
-    let open = !text.ends_with(char::is_whitespace) && tokens.last().is_some_and(|token| is_word(token));
+    let open = !text.ends_with(char::is_whitespace) && tokens.last().is_some_and(is_word);
     let (typed, before) = match tokens.split_last() {
         Some((last, before)) if open => (last.text.to_ascii_lowercase(), before),
         _ => (String::new(), &tokens[..]),

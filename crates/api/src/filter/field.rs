@@ -78,6 +78,7 @@ fields! {
     Src = "src", Shape::Address, true, "";
     Network = "network", Shape::Address, true, "/24 of an IPv4 source, /48 of an IPv6 source";
     Dst = "dst", Shape::Address, true, "";
+    QuotedDst = "quoted_dst", Shape::Address, true, "";
     Dport = "dport", U16, true, "";
     Sport = "sport", U16, true, "";
     Proto = "proto", U8, true, "";

@@ -8,19 +8,30 @@ use crate::guard::Caller;
 use crate::live::Prepared;
 use crate::problem::{Code, Problem};
 use crate::routes::Door;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::{self, Stream, StreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// After this time a stream ends and the viewer reconnects, so that a session that ended is noticed.
 const STREAM_LASTS: Duration = Duration::from_secs(600);
+
+/// Most ticks before the present that a viewer may ask for: a minute at two ticks a second.
+const MOST_RECENT: usize = 120;
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Begin {
+    /// Ticks before the present to start with, at most 120; one when missing.
+    pub recent: Option<usize>,
+}
 
 /// First event of a stream.
 #[derive(Serialize, ToSchema)]
@@ -40,11 +51,12 @@ pub struct Missed {
 
 /// What arrives this second, as server-sent events `hello`, `tick` and `missed`.
 #[utoipa::path(get, path = "/api/v1/live",
-    params(("Last-Event-ID" = Option<String>, Header, description = "Continue after this event")),
+    params(Begin, ("Last-Event-ID" = Option<String>, Header, description = "Continue after this event")),
     responses((status = 200, content_type = "text/event-stream", body = crate::live::Tick)))]
 pub async fn live(
     State(door): State<Door>,
     Caller(who): Caller,
+    Query(begin): Query<Begin>,
     headers: HeaderMap,
 ) -> Reply<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
     let seat = door.viewers.clone().try_acquire_owned();
@@ -55,7 +67,7 @@ pub async fn live(
         (run == feed.run()).then(|| number.parse().ok())?
     });
     let full = who.scope().sensor_addresses();
-    let (missed, kept, receiver) = feed.subscribe(after);
+    let (missed, kept, receiver) = feed.subscribe(after, begin.recent.unwrap_or(1).min(MOST_RECENT));
     let run: Arc<str> = feed.run().into();
     let hello = Hello { run: feed.run().to_owned(), sample: crate::live::SAMPLE };
     let mut first = vec![named("hello", &hello)];

@@ -32,8 +32,8 @@ fn read(text: &str, scope: &Scope) -> Value {
             false => (ValueKind::Prefix, prefix.to_string()),
         };
         let filter = match scope.sensor_addresses() {
-            true => format!("src in {value} or dst in {value}"),
-            false => format!("src in {value}"),
+            true => format!("src in {value} or quoted_dst in {value} or dst in {value}"),
+            false => format!("src in {value} or quoted_dst in {value}"),
         };
         return Value { text: value, kind, filter: Some(filter), prefix: Some(prefix), port: None };
     }

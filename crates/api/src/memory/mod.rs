@@ -105,7 +105,7 @@ impl Memory {
                 state.rows.pop_front();
                 state.evicted += 1;
             }
-            state.rows.push_back(Kept::new(packet, batch.payload(packet), country, name.clone(), index as u32));
+            state.rows.push_back(Kept::new(batch, packet, country, name.clone(), index as u32));
             if live {
                 self.live.offer(&Seen { packet, country, sensor: &name });
             }

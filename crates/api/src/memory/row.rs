@@ -4,7 +4,7 @@ use crate::filter::{Field, Kind, Row};
 use crate::live::kind_of;
 use crate::views::PacketView;
 use noroshi_model::Addr;
-use noroshi_model::packet::{Evidence, Has, Packet, ToolBits};
+use noroshi_model::packet::{Evidence, Has, Packet, PacketBatch, ToolBits};
 use std::sync::Arc;
 
 /// Payload bytes kept per packet.
@@ -22,12 +22,16 @@ pub struct Kept {
     pub sensor: Arc<str>,
     pub sensor_index: u32,
     pub payload: Option<Box<[u8]>>,
+    /// Destination of the packet that an ICMP error quotes: the victim of a flood with forged sources.
+    pub quoted: Option<Addr>,
 }
 
 impl Kept {
-    pub fn new(packet: &Packet, payload: &[u8], country: Option<[u8; 2]>, sensor: Arc<str>, sensor_index: u32) -> Self {
+    pub fn new(batch: &PacketBatch, packet: &Packet, country: Option<[u8; 2]>, sensor: Arc<str>, index: u32) -> Self {
+        let payload = batch.payload(packet);
         let payload = (!payload.is_empty()).then(|| payload[..payload.len().min(PAYLOAD)].into());
-        Kept { packet: *packet, kind: kind_of(packet), country, sensor, sensor_index, payload }
+        let quoted = batch.rare(packet).and_then(|rare| rare.quoted).map(|quoted| quoted.dst);
+        Kept { packet: *packet, kind: kind_of(packet), country, sensor, sensor_index: index, payload, quoted }
     }
 
     fn tool(&self) -> Option<&'static str> {
@@ -47,10 +51,10 @@ impl Kept {
         match field {
             Field::Kind => self.kind as u128,
             Field::Country => self.country.map_or(MISSING, |code| u128::from(u16::from_be_bytes(code))),
-            Field::Tool => self.tool().and_then(|name| tool_index(name)).unwrap_or(MISSING),
+            Field::Tool => self.tool().and_then(tool_index).unwrap_or(MISSING),
             Field::Sensor => u128::from(self.sensor_index),
             Field::Network => self.address(Field::Src).map_or(MISSING, |addr| addr.network().first().0),
-            Field::Src | Field::Dst => self.address(field).map_or(MISSING, |addr| addr.0),
+            Field::Src | Field::Dst | Field::QuotedDst => self.address(field).map_or(MISSING, |addr| addr.0),
             _ => self.number(field).map_or(MISSING, u128::from),
         }
     }
@@ -102,9 +106,14 @@ impl Row for Kept {
             Field::Evidence => Some(p.evidence as u64),
             Field::WireLen => Some(p.wire_len.into()),
             Field::PayloadLen => when(Has::IP, p.payload_len.into()),
-            Field::Kind | Field::Country | Field::Src | Field::Network | Field::Dst | Field::Tool | Field::Sensor => {
-                None
-            }
+            Field::Kind
+            | Field::Country
+            | Field::Src
+            | Field::QuotedDst
+            | Field::Network
+            | Field::Dst
+            | Field::Tool
+            | Field::Sensor => None,
         }
     }
 
@@ -112,6 +121,7 @@ impl Row for Kept {
         let addr = match field {
             Field::Src | Field::Network => self.packet.src,
             Field::Dst => self.packet.dst,
+            Field::QuotedDst => return self.quoted,
             _ => return None,
         };
         self.packet.has.has(Has::IP).then_some(addr)
@@ -144,7 +154,7 @@ pub fn key_text(field: Field, key: u128, sensors: &[Arc<str>]) -> String {
         Field::Tool => TOOLS.get(key as usize).copied().unwrap_or_default().to_owned(),
         Field::Country => country_text((key as u16).to_be_bytes()),
         Field::Sensor => sensors.get(key as usize).map(ToString::to_string).unwrap_or_default(),
-        Field::Src | Field::Dst => Addr(key).to_string(),
+        Field::Src | Field::Dst | Field::QuotedDst => Addr(key).to_string(),
         Field::Network => Addr(key).network().to_string(),
         _ => match field.aliases().iter().find(|(_, value)| u128::from(*value) == key) {
             Some((name, _)) => (*name).to_owned(),

@@ -7,11 +7,13 @@ mod audit;
 mod limits;
 mod records;
 mod secret;
+mod sqlite;
 
 pub use audit::{Audit, AuditEntry, first_broken};
 pub use limits::{PER_ACCOUNT, PER_SOURCE, WINDOW_SECONDS};
 pub use records::{MemoryRecords, Records, RecordsError, Table};
 pub use secret::{MAX_PASSWORD, MIN_PASSWORD, same};
+pub use sqlite::SqliteRecords;
 
 use crate::scope::{Principal, Right, Role, Via};
 use limits::Limits;

@@ -1,0 +1,7 @@
+//! The door from outside: every route by every role, sessions and their abuse, what a scope lets through.
+
+mod door;
+mod matrix;
+mod records;
+mod screens;
+mod world;
