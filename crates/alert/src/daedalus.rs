@@ -18,7 +18,7 @@ use host::{Host, Seen};
 use noroshi_model::finding::{Attack, Position, ScanProtocol};
 use noroshi_model::infection::{Infection, InfectionClass};
 use noroshi_model::member::{Member, MemberId, Registry};
-use noroshi_model::packet::{Has, Packet, PacketBatch, Transport, tcp};
+use noroshi_model::packet::{Evidence, Has, Packet, PacketBatch, Transport, tcp};
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,6 +227,14 @@ impl Watch {
     }
 }
 
+/// UDP services that reflect. An unproven request to one more likely forges its victim's address than comes from it, so
+/// it makes nobody an attacker; detectors of amplification look at it. The ports are those of the vectors in
+/// [`noroshi_model::finding::Vector`].
+const AMPLIFIERS: [u16; 30] = [
+    17, 19, 53, 69, 111, 123, 137, 161, 177, 389, 427, 500, 520, 623, 1194, 1434, 1701, 1900, 3283, 3389, 3478, 3702,
+    5060, 5353, 5683, 10_001, 11_211, 27_015, 32_414, 37_810,
+];
+
 /// Protocol and port when the packet tries to reach a service: a TCP opening, a datagram that is no answer, an echo
 /// request.
 fn attempt(packet: &Packet) -> Option<(ScanProtocol, u16)> {
@@ -235,7 +243,10 @@ fn attempt(packet: &Packet) -> Option<(ScanProtocol, u16)> {
             let opening = packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN;
             (packet.has.has(Has::PORTS | Has::TCP) && opening).then_some((ScanProtocol::Tcp, packet.dport))
         }
-        Transport::Udp if packet.has.has(Has::PORTS) => Some((ScanProtocol::Udp, packet.dport)),
+        Transport::Udp if packet.has.has(Has::PORTS) => {
+            let abused = packet.evidence == Evidence::Spoofable && AMPLIFIERS.contains(&packet.dport);
+            (!abused).then_some((ScanProtocol::Udp, packet.dport))
+        }
         Transport::Icmp if packet.icmp_type == 8 => Some((ScanProtocol::Icmp, 0)),
         Transport::Icmpv6 if packet.icmp_type == 128 => Some((ScanProtocol::Icmpv6, 0)),
         _ => None,

@@ -93,6 +93,11 @@ impl Desk {
         self.incidents.values()
     }
 
+    /// How many tellings wait for a digest.
+    pub fn waiting(&self) -> usize {
+        self.mailboxes.values().map(|mailbox| mailbox.pending.len()).sum()
+    }
+
     /// Statements that opened nothing because [`Limits::incidents_max`] was reached.
     pub fn refused(&self) -> u64 {
         self.refused

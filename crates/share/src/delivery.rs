@@ -166,7 +166,7 @@ async fn note(
             outbox.delivered(&alert.id, now).await?;
             round.delivered += 1;
         }
-        Err(Refusal::Later(reason)) if now.seconds_since(alert.created) < GIVE_UP_SECONDS as f64 => {
+        Err(Refusal::Later(reason)) if now.seconds_since(letter.queued) < GIVE_UP_SECONDS as f64 => {
             let reason = safe::line(&reason);
             tracing::warn!(alert = %alert.id, recipient = %alert.recipient, %reason, "delivery put off");
             outbox.put_off(&alert.id, next_attempt(letter, now), &reason).await?;

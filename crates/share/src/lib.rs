@@ -12,13 +12,17 @@
 pub mod catalogue;
 pub mod delivery;
 pub mod document;
+pub mod export;
 pub mod gate;
+pub mod lists;
 pub mod mail;
+pub mod misp;
 pub mod outbox;
 pub mod safe;
 pub mod ssrf;
 pub mod stix;
 pub mod syslog;
+pub mod taxii;
 pub mod webhook;
 
 pub use gate::{Cleared, Gate, Withheld};

@@ -22,6 +22,16 @@ pub struct Sender {
     pub domain: String,
 }
 
+impl Sender {
+    /// From `Name <name@example.org>`; messages are named under the address's domain.
+    pub fn parse(text: &str) -> Result<Self, MailError> {
+        let from: Mailbox =
+            text.parse().map_err(|source| MailError::Address { address: crate::safe::line(text), source })?;
+        let domain = from.email.domain().to_owned();
+        Ok(Sender { from, domain })
+    }
+}
+
 /// A mail that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {

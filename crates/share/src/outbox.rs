@@ -30,6 +30,8 @@ pub enum OutboxError {
 /// What becomes durable together.
 #[derive(Clone, Debug, Default)]
 pub struct Commit<'c> {
+    /// When this happens; messages are due from then on.
+    pub now: Nanos,
     /// Messages.
     pub alerts: &'c [Alert],
     /// Open incidents by slot, as text; none when gone.
@@ -58,6 +60,8 @@ pub struct Letter {
     pub alert: Alert,
     /// Attempts so far.
     pub attempts: u32,
+    /// When it was put in. Replayed data has decisions that are older.
+    pub queued: Nanos,
 }
 
 /// How many messages are in which state.
@@ -79,7 +83,7 @@ pub struct Outbox {
 
 const SCHEMA: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS outbox (
-        id TEXT PRIMARY KEY, recipient TEXT NOT NULL, severity INTEGER NOT NULL, created INTEGER NOT NULL,
+        id TEXT PRIMARY KEY, recipient TEXT NOT NULL, severity INTEGER NOT NULL, queued INTEGER NOT NULL,
         alert TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0,
         next_at INTEGER NOT NULL, done_at INTEGER, last_error TEXT)",
     "CREATE INDEX IF NOT EXISTS outbox_due ON outbox (state, next_at)",
@@ -95,15 +99,15 @@ pub async fn write(connection: &mut SqliteConnection, commit: &Commit<'_>) -> Re
         let body =
             serde_json::to_string(alert).map_err(|source| OutboxError::Stored { id: alert.id.clone(), source })?;
         sqlx::query(
-            "INSERT INTO outbox (id, recipient, severity, created, alert, next_at) VALUES (?, ?, ?, ?, ?, ?)
+            "INSERT INTO outbox (id, recipient, severity, queued, alert, next_at) VALUES (?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(&alert.id)
         .bind(&alert.recipient.0)
         .bind(alert.severity as i64)
-        .bind(alert.created.0)
+        .bind(commit.now.0)
         .bind(body)
-        .bind(alert.created.0)
+        .bind(commit.now.0)
         .execute(&mut *connection)
         .await?;
     }
@@ -201,8 +205,8 @@ impl Outbox {
     /// Messages whose next attempt is due, worst first.
     pub async fn due(&self, now: Nanos, limit: u32) -> Result<Vec<Letter>, OutboxError> {
         let rows = sqlx::query(
-            "SELECT id, alert, attempts FROM outbox WHERE state = 'queued' AND next_at <= ?
-             ORDER BY severity DESC, created, id LIMIT ?",
+            "SELECT id, alert, attempts, queued FROM outbox WHERE state = 'queued' AND next_at <= ?
+             ORDER BY severity DESC, queued, id LIMIT ?",
         )
         .bind(now.0)
         .bind(limit)
@@ -212,7 +216,7 @@ impl Outbox {
             .map(|row| {
                 let alert = serde_json::from_str(row.get::<&str, _>(1))
                     .map_err(|source| OutboxError::Stored { id: row.get(0), source })?;
-                Ok(Letter { alert, attempts: row.get::<i64, _>(2) as u32 })
+                Ok(Letter { alert, attempts: row.get::<i64, _>(2) as u32, queued: Nanos(row.get(3)) })
             })
             .collect()
     }
@@ -264,8 +268,13 @@ impl Outbox {
 
     /// Recipient, state, attempts and last error of the latest messages, for people.
     pub async fn latest(&self, limit: u32) -> Result<Vec<(String, String, u32, Option<String>)>, OutboxError> {
-        let select = "SELECT recipient, state, attempts, last_error FROM outbox ORDER BY created DESC, id LIMIT ?";
+        let select = "SELECT recipient, state, attempts, last_error FROM outbox ORDER BY queued DESC, id LIMIT ?";
         let rows = sqlx::query(select).bind(limit).fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|r| (r.get(0), r.get(1), r.get::<i64, _>(2) as u32, r.get(3))).collect())
     }
+}
+
+/// The id of a message that is like no other.
+pub fn fresh_id() -> String {
+    uuid::Uuid::new_v4().to_string()
 }

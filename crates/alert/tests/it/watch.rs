@@ -131,6 +131,20 @@ fn strangers_and_registered_scanners_are_not_followed() {
 }
 
 #[test]
+fn requests_in_a_members_name_make_it_no_attacker() {
+    let udp = |port: u16| {
+        let request = |i: i64| {
+            let mut packet = syn(i, "198.51.100.20", &format!("192.0.2.{i}"), port);
+            (packet.proto, packet.transport, packet.tcp_flags) = (proto::UDP, Transport::Udp, 0);
+            packet
+        };
+        infections((0..20).map(request).collect())
+    };
+    assert!(udp(53).is_empty(), "most likely forged in the victim's name");
+    assert!(!udp(5_555).is_empty(), "nothing there reflects");
+}
+
+#[test]
 fn a_mistyped_address_is_told_apart() {
     // .200 for .20: one character too many, and always the same address.
     let found = infections((0..4).map(|i| syn(i, "198.51.100.30", "198.51.100.200", 631)).collect());

@@ -1,0 +1,5 @@
+//! Lists for machines: blocklists, Flowspec, Shadowserver's columns.
+
+pub mod blocklist;
+pub mod flowspec;
+pub mod shadowserver;

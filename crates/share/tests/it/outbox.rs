@@ -1,0 +1,71 @@
+//! What survives a crash, and what is refused twice.
+
+use crate::scene::{MEMBERS, at, commit, config, desk, infection};
+use noroshi_alert::desk::{Desk, Mailbox, Tracked};
+use noroshi_model::alert::RecipientId;
+use noroshi_share::outbox::{Counts, Outbox};
+
+async fn restored(desk: &mut Desk, outbox: &Outbox) {
+    let stored = outbox.stored().await.unwrap();
+    let incidents: Vec<Tracked> = stored.incidents.iter().map(|t| serde_json::from_str(t).unwrap()).collect();
+    let mailboxes: Vec<(RecipientId, Mailbox)> =
+        stored.mailboxes.iter().map(|(r, t)| (RecipientId(r.clone()), serde_json::from_str(t).unwrap())).collect();
+    desk.restore(incidents, mailboxes);
+}
+
+#[tokio::test]
+async fn a_crash_between_deciding_and_storing_repeats_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outbox.sqlite");
+    let config = config(MEMBERS);
+    let hosts: Vec<String> = (1..=60).map(|i| format!("203.0.113.{i}")).collect();
+    let mut told = 0;
+    for (number, host) in hosts.iter().enumerate() {
+        let second = number as i64;
+        // Every statement is made by a program of its own; every third one dies before it has stored anything and is
+        // started again.
+        let attempts = if number % 3 == 0 { 2 } else { 1 };
+        for attempt in 0..attempts {
+            let outbox = Outbox::open(&path).await.unwrap();
+            let mut desk = desk(&config);
+            restored(&mut desk, &outbox).await;
+            let mut alerts = desk.tick(at(second));
+            alerts.extend(desk.hear(&infection("university", host, "x", second), at(second)));
+            if attempts == 2 && attempt == 0 {
+                continue;
+            }
+            told += alerts.iter().map(|a| a.incidents.len()).sum::<usize>();
+            outbox.commit(&commit(&mut desk, &alerts, at(second))).await.unwrap();
+        }
+    }
+    let outbox = Outbox::open(&path).await.unwrap();
+    let mut desk = desk(&config);
+    restored(&mut desk, &outbox).await;
+    for minute in 1..5 {
+        let now = at(60 + minute * 60);
+        let alerts = desk.tick(now);
+        told += alerts.iter().map(|a| a.incidents.len()).sum::<usize>();
+        outbox.commit(&commit(&mut desk, &alerts, now)).await.unwrap();
+    }
+    assert_eq!(told, hosts.len());
+    let letters = outbox.due(at(100_000), 1_000).await.unwrap();
+    let mut ids: Vec<&str> = letters.iter().flat_map(|l| l.alert.incidents.iter().map(|i| i.id.as_str())).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), hosts.len(), "every incident in exactly one message");
+}
+
+#[tokio::test]
+async fn a_message_is_taken_in_once() {
+    let config = config(MEMBERS);
+    let outbox = Outbox::in_memory().await.unwrap();
+    let mut desk = desk(&config);
+    let alerts = desk.hear(&infection("university", "203.0.113.9", "x", 0), at(0));
+    let batch = commit(&mut desk, &alerts, at(0));
+    outbox.commit(&batch).await.unwrap();
+    outbox.commit(&batch).await.unwrap();
+    assert_eq!(outbox.counts().await.unwrap(), Counts { queued: 1, delivered: 0, failed: 0 });
+    outbox.delivered(&alerts[0].id, at(1)).await.unwrap();
+    outbox.commit(&batch).await.unwrap();
+    assert_eq!(outbox.counts().await.unwrap(), Counts { queued: 0, delivered: 1, failed: 0 });
+}
