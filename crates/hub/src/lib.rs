@@ -22,6 +22,7 @@ pub mod error;
 pub mod fleet;
 pub mod services;
 pub mod state;
+pub mod warning;
 
 mod run;
 

@@ -8,10 +8,12 @@ use noroshi_alert::config::Config;
 use noroshi_alert::daedalus::{Outcome, Settings, Watch};
 use noroshi_alert::desk::{Desk, Mailbox, Tracked};
 use noroshi_alert::statement;
-use noroshi_model::alert::{Alert, RecipientId};
+use noroshi_model::alert::{Alert, AlertKind, RecipientId};
 use noroshi_model::finding::Attack;
+use noroshi_model::incident::Incident;
 use noroshi_model::member::Registry;
 use noroshi_model::packet::PacketBatch;
+use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
 use noroshi_share::outbox::{Commit, Outbox, OutboxError};
 use std::sync::Arc;
@@ -26,6 +28,20 @@ pub enum WarningError {
     #[error("the stored state of the desk cannot be read: {0}")]
     State(#[from] serde_json::Error),
 }
+
+/// What became durable.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// Messages that were put into the outbox.
+    pub alerts: Vec<Alert>,
+    /// Incidents that are over.
+    pub closed: Vec<Incident>,
+}
+
+/// A replay goes on for at most so long after its data: quiet hours and a daily digest fit in.
+const FINISH_SECONDS: i64 = 2 * 86_400;
+/// Limits count in minutes.
+const FINISH_STEP_SECONDS: i64 = 60;
 
 /// Packets and findings in, messages out.
 pub struct Warner {
@@ -99,17 +115,13 @@ impl Warner {
     pub fn finish(&mut self) {
         let outcome = self.watch.finish();
         self.hear(&outcome);
-        // A recipient gets one digest a minute, of a bounded size; a replay does not wait for the next minute. Daily
-        // digests wait for a day that a replay does not have, so they come with the last.
-        while let Some(due) = self.desk.due() {
-            let before = self.decided.len();
-            self.now = self.now.max(due);
-            self.decided.extend(self.desk.tick(self.now));
-            let continuing = self.decided[before..].iter().all(|a| a.kind == noroshi_model::alert::AlertKind::Continuing);
-            if continuing {
-                self.decided.truncate(before);
-                break;
-            }
+        // A recipient gets one digest a minute, of a bounded size, and none in quiet hours; a replay goes on in the
+        // time of its data until everybody has been told. What is suppressed for longer stays in the stored state.
+        let until = Nanos(self.now.0.saturating_add(FINISH_SECONDS * SECOND));
+        while self.desk.waiting() > 0 && self.now < until {
+            self.now = Nanos(self.now.0.saturating_add(FINISH_STEP_SECONDS * SECOND));
+            // Nothing is known of these days, so nothing goes on in them.
+            self.decided.extend(self.desk.tick(self.now).into_iter().filter(|a| a.kind != AlertKind::Continuing));
         }
     }
 
@@ -124,12 +136,12 @@ impl Warner {
         }
     }
 
-    /// Makes decisions durable, with how far `reader` has come; gives the messages that were put into the outbox.
+    /// Makes decisions durable, with how far `reader` has come; gives what was put into the outbox.
     pub async fn commit(
         &mut self,
         wall: Nanos,
         cursor: Option<(&str, String)>,
-    ) -> Result<Vec<Alert>, WarningError> {
+    ) -> Result<Committed, WarningError> {
         let changes = self.desk.changes();
         let alerts = std::mem::take(&mut self.decided);
         let mut commit = Commit { now: wall, alerts: &alerts, cursor, ..Commit::default() };
@@ -144,6 +156,6 @@ impl Warner {
             commit.closed.push((tracked.incident.id.clone(), wall, serde_json::to_string(tracked)?));
         }
         self.outbox.commit(&commit).await?;
-        Ok(alerts)
+        Ok(Committed { alerts, closed: changes.closed.into_iter().map(|tracked| tracked.incident).collect() })
     }
 }
