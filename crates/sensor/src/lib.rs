@@ -17,6 +17,7 @@ pub mod ceiling;
 pub mod command;
 pub mod enrol;
 pub mod error;
+pub mod iot;
 pub mod policy;
 pub mod run;
 pub mod source;

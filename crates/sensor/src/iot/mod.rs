@@ -1,0 +1,23 @@
+//! The device honeypot: what IoT malware takes for a router, a camera or a recorder.
+//!
+//! ```text
+//!  client ⇄ telnet / ssh / http ⇄ Dialogue (limits, recording) ⇄ Shell (emulated: no process, no file, no connection)
+//!                                        └────────▶ Session row, recording, files left behind
+//! ```
+//!
+//! What a visitor does stays here: commands are emulated, files live in the session's memory and are kept by hash,
+//! addresses to fetch from are written down and never contacted. No code below this module opens an outgoing
+//! connection; a test reads the sources for it, and the process that runs the lures is denied the system call.
+
+pub mod device;
+pub mod dialogue;
+pub mod files;
+pub mod limits;
+pub mod recording;
+pub mod shell;
+pub mod telnet;
+pub mod urls;
+
+pub use device::Device;
+pub use dialogue::{Finished, Sample};
+pub use limits::Limits;
