@@ -10,9 +10,10 @@ export class LiveFeed {
   #source: EventSource | undefined;
   #listeners = new Set<(tick: Tick) => void>();
 
-  open(): void {
+  /** Opens the feed; `recent` asks for that many ticks before the present. */
+  open(recent = 0): void {
     this.close();
-    const source = new EventSource('/api/v1/live');
+    const source = new EventSource(recent ? `/api/v1/live?recent=${recent}` : '/api/v1/live');
     this.#source = source;
     source.onopen = () => {
       this.connected = true;

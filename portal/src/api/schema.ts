@@ -885,7 +885,7 @@ export interface components {
              * @description IP protocol.
              */
             proto: number;
-            /** @description Sensor name. */
+            /** @description Sensor name; only for operators, else empty. */
             sensor: string;
             /**
              * Format: int32
@@ -2035,7 +2035,10 @@ export interface operations {
     };
     live: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Ticks before the present to start with, at most 120; one when missing. */
+                recent?: number;
+            };
             header?: {
                 /** @description Continue after this event */
                 "Last-Event-ID"?: string | null;
