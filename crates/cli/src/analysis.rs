@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Raw batches that are decoded together, about a mebibyte each.
-const GROUP_BATCHES: usize = 32;
+const GROUP_BATCHES: usize = 12;
 
 /// What the command line asks for.
 pub struct Request {
