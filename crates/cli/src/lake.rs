@@ -1,0 +1,142 @@
+//! What the commands that ask the lake have in common: where it is, what a query may use, how an answer is written.
+
+use crate::failure::Failure;
+use crate::output::Output;
+use noroshi_model::Nanos;
+use noroshi_store::format::{Format, WriteError};
+use noroshi_store::{Enrich, Lake, Limits, Origin, QueryError, Rows};
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where the data is.
+#[derive(clap::Args, Clone)]
+pub struct Place {
+    /// Folder that the hub writes to; the lake is `lake` in it [default: ~/.local/share/noroshi].
+    #[arg(long, value_name = "DIR", env = "NOROSHI_DATA")]
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data folder.
+    pub fn data(&self) -> Result<PathBuf, Failure> {
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share/noroshi"));
+        self.data.clone().or_else(home).ok_or_else(|| {
+            Failure::usage("no place for the data: neither NOROSHI_DATA nor HOME is set").hint("name one with --data")
+        })
+    }
+
+    /// The lake, for reading, with what is known of addresses on this machine.
+    pub fn lake(&self) -> Result<Lake, Failure> {
+        let dir = self.data()?.join("lake");
+        Lake::open_to_read(&dir, knowledge()).map_err(|error| Failure::refused(error).at(dir.display()))
+    }
+}
+
+/// Countries and networks from imported tables; without them `country` and `asn` are null.
+fn knowledge() -> Enrich {
+    let opened = noroshi_enrich::default_dir().and_then(|dir| noroshi_enrich::Knowledge::open(&dir).ok());
+    let Some(knowledge) = opened else { return Enrich::none() };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    Enrich::new(move |addr| {
+        let (country, asn) = knowledge.country_and_asn(addr, now);
+        Origin { country: country.and_then(|code| code.as_str().as_bytes().try_into().ok()), asn }
+    })
+}
+
+/// What a query may use.
+#[derive(clap::Args, Clone)]
+pub struct Use {
+    /// Seconds that the query may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    time_limit: u64,
+    /// Memory in MiB that the query may take.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory_limit: usize,
+    /// Rows that the answer may have.
+    #[arg(long, value_name = "ROWS", default_value_t = 1_000_000)]
+    row_limit: usize,
+}
+
+impl Use {
+    /// As the store takes them.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            time: Duration::from_secs(self.time_limit),
+            memory: self.memory_limit.saturating_mul(1 << 20),
+            rows: self.row_limit,
+        }
+    }
+}
+
+/// How an answer is written.
+#[derive(clap::Args, Clone)]
+pub struct Style {
+    /// How the answer is written.
+    #[arg(long, short, value_enum, default_value_t = Shape::Table)]
+    format: Shape,
+    /// Write to a file instead of standard output; it appears when it is whole.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// Aligned columns.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Comma-separated values with a header row.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+impl Style {
+    /// Refuses binary formats on a terminal, before the question is asked.
+    pub fn check(&self) -> Result<(), Failure> {
+        let binary = matches!(self.format, Shape::Parquet | Shape::Arrow);
+        if binary && Output::is_terminal(self.output.as_deref()) {
+            return Err(
+                Failure::usage("this format is not for a terminal").hint("name a file with --output, or pipe it")
+            );
+        }
+        Ok(())
+    }
+
+    /// Writes the rows.
+    pub async fn write(&self, rows: &mut Rows) -> Result<usize, Failure> {
+        let mut output = Output::open(self.output.as_deref())?;
+        let format = match self.format {
+            Shape::Table => Format::Table,
+            Shape::Json => Format::Json,
+            Shape::Csv => Format::Csv,
+            Shape::Parquet => Format::Parquet,
+            Shape::Arrow => Format::Arrow,
+        };
+        let written = match noroshi_store::format::write(rows, format, &mut output).await {
+            Ok(written) => written,
+            Err(WriteError::Query(error)) => return Err(refused(error)),
+            Err(WriteError::Io(error)) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        output.finish()?;
+        Ok(written)
+    }
+}
+
+/// A query without an answer: wrong questions are refused (3), a lake that fails is a failure (1).
+pub fn refused(error: QueryError) -> Failure {
+    match error {
+        QueryError::Lake(error) => Failure::failed(error),
+        error => Failure::refused(error),
+    }
+}
+
+/// Runs the work to its end on a runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Runtime::new()?.block_on(work)
+}
