@@ -7,7 +7,7 @@
 use noroshi_alert::config::Config;
 use noroshi_alert::daedalus::{Outcome, Settings, Watch};
 use noroshi_alert::desk::{Desk, Mailbox, Tracked};
-use noroshi_alert::statement;
+use noroshi_alert::{Statement, statement};
 use noroshi_model::alert::{Alert, AlertKind, RecipientId};
 use noroshi_model::finding::Attack;
 use noroshi_model::incident::Incident;
@@ -58,8 +58,7 @@ impl Warner {
     /// when the packets are all addressed to observed space.
     pub async fn open(config: &Config, darknets: Vec<Prefix>, outbox: Outbox) -> Result<Self, WarningError> {
         let registry = Arc::new(config.registry.clone());
-        let mut desk =
-            Desk::new(registry.clone(), config.rules.clone(), config.suppressions.clone(), config.limits);
+        let mut desk = Desk::new(registry.clone(), config.rules.clone(), config.suppressions.clone(), config.limits);
         let stored = outbox.stored().await?;
         let incidents: Vec<Tracked> =
             stored.incidents.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
@@ -81,10 +80,10 @@ impl Warner {
     /// Looks at packets; their times move the clock of decisions.
     pub fn observe(&mut self, batch: &PacketBatch) {
         let outcome = self.watch.observe(batch);
+        self.hear(&outcome);
         if let Some(latest) = batch.rows.iter().map(|row| row.ts).max() {
             self.now = self.now.max(latest);
         }
-        self.hear(&outcome);
         self.decided.extend(self.desk.tick(self.now));
     }
 
@@ -125,23 +124,24 @@ impl Warner {
         }
     }
 
+    /// Each statement is decided at the time of the packet that brought it, in the order of these times.
     fn hear(&mut self, outcome: &Outcome) {
-        for infection in &outcome.infections {
-            self.decided.extend(self.desk.hear(&statement::of_infection(infection), self.now));
-        }
-        for attack in &outcome.attacks {
-            for said in statement::of_attack(attack, &self.registry) {
-                self.decided.extend(self.desk.hear(&said, self.now));
-            }
+        let infections =
+            outcome.infections.iter().map(|infection| (infection.last, statement::of_infection(infection)));
+        let attacks = outcome.attacks.iter().flat_map(|attack| {
+            statement::of_attack(attack, &self.registry).into_iter().map(|said| (attack.last, said))
+        });
+        let mut said: Vec<(Nanos, Statement)> = infections.chain(attacks).collect();
+        said.sort_by_key(|(at, _)| *at);
+        for (at, statement) in said {
+            self.now = self.now.max(at);
+            self.decided.extend(self.desk.tick(self.now));
+            self.decided.extend(self.desk.hear(&statement, self.now));
         }
     }
 
     /// Makes decisions durable, with how far `reader` has come; gives what was put into the outbox.
-    pub async fn commit(
-        &mut self,
-        wall: Nanos,
-        cursor: Option<(&str, String)>,
-    ) -> Result<Committed, WarningError> {
+    pub async fn commit(&mut self, wall: Nanos, cursor: Option<(&str, String)>) -> Result<Committed, WarningError> {
         let changes = self.desk.changes();
         let alerts = std::mem::take(&mut self.decided);
         let mut commit = Commit { now: wall, alerts: &alerts, cursor, ..Commit::default() };
