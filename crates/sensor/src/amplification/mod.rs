@@ -31,7 +31,7 @@ pub mod ws_discovery;
 pub use budget::{Bounds, Budget};
 pub use honeypot::{Arrival, Honeypot};
 pub use persona::Persona;
-pub use server::{Bound, Config, Service, bind, serve};
+pub use server::{Bound, Config, ServeError, Service, Tally, bind, serve};
 
 use noroshi_model::finding::Vector;
 use noroshi_model::{Addr, Nanos};

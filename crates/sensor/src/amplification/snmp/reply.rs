@@ -10,12 +10,15 @@ const END_OF_VIEW: u8 = 0x82;
 
 /// The reply; none to a wrong community or to a set, as a device that is read-only.
 pub fn reply(request: &Request, question: &Question) -> Option<Vec<u8>> {
-    let ours: &str = question.persona.pick("snmp.community", &["public", "public", "public", "private"]);
-    if request.community != ours.as_bytes() || request.operation == 0xa3 || request.names.is_empty() {
+    // Everyone knows `public`; some devices also have the other default.
+    let writable = question.persona.number("snmp.private").is_multiple_of(2);
+    let known = request.community == b"public" || writable && request.community == b"private";
+    if !known || request.operation == 0xa3 || request.names.is_empty() {
         return None;
     }
     let objects = objects(question);
-    let room = reply_cap(super::super::Protocol::Snmp, question.payload.len()).saturating_sub(40 + ours.len());
+    let room =
+        reply_cap(super::super::Protocol::Snmp, question.payload.len()).saturating_sub(40 + request.community.len());
     let (mut pairs, mut size) = (Vec::new(), 0);
     let mut error = 0;
     let repeat = if request.operation == 0xa5 { 4 } else { 1 };

@@ -10,7 +10,6 @@ fn request(version: i64, community: &str, operation: u8, oid: &[u8]) -> Vec<u8> 
     ber::nest(0x30, &[ber::put_integer(2, version), ber::put(4, community.as_bytes()), pdu])
 }
 
-/// A seed whose community is `public`.
 const SEED: u64 = 5;
 const DESCRIPTION: [u8; 8] = [0x2b, 6, 1, 2, 1, 1, 1, 0];
 
