@@ -11,7 +11,9 @@ const SOURCE: &str = include_str!("../src/packet.rs");
 fn main() {
     println!("# Data dictionary\n");
     println!("Derived from crate `model` by `cargo xtask gen`; change the declaration there, not this page.\n");
-    println!("Addresses are 16 bytes in network order, IPv4 mapped (`::ffff:a.b.c.d`). Times are nanoseconds since 1970, UTC.");
+    println!(
+        "Addresses are 16 bytes in network order, IPv4 mapped (`::ffff:a.b.c.d`). Times are nanoseconds since 1970, UTC."
+    );
     println!("A column that may be null says what null means.");
     table("packets", "one row per packet", PACKETS);
     table("sessions", "one row per dialogue with a honeypot", SESSIONS);
