@@ -62,12 +62,15 @@ enum What {
     #[command(
         after_help = "Example:\n  noroshi alert test --members members.toml --smtp localhost:25 --from noroshi@example.org example-net/mail"
     )]
-    Test {
-        #[command(flatten)]
-        way: Way,
-        /// Member and channel, such as example-net/mail.
-        recipient: String,
-    },
+    Test(Box<TestArgs>),
+}
+
+#[derive(clap::Args)]
+struct TestArgs {
+    #[command(flatten)]
+    way: Way,
+    /// Member and channel, such as example-net/mail.
+    recipient: String,
 }
 
 #[derive(clap::Args)]
@@ -158,7 +161,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.what {
         What::Check { members } => check(&members),
         What::Run(args) => runtime.block_on(replay(&args)),
-        What::Test { way, recipient } => runtime.block_on(test(&way, &recipient)),
+        What::Test(args) => runtime.block_on(test(&args.way, &args.recipient)),
     }
 }
 

@@ -278,11 +278,10 @@ pub(crate) fn read_report(path: &Path) -> Result<Report, Failure> {
     } else {
         std::fs::read_to_string(path).map(|found| text = found)
     };
-    read.map_err(|error| Failure::refused(format!("cannot read the report: {error}")).at(path.display()))?;
+    let hint = "make one with noroshi analyze --format json";
+    read.map_err(|error| Failure::refused(format!("cannot read the report: {error}")).at(path.display()).hint(hint))?;
     let refused = |error: serde_json::Error| {
-        Failure::refused(format!("not a report of noroshi analyze: {error}"))
-            .at(path.display())
-            .hint("make one with noroshi analyze --format json")
+        Failure::refused(format!("not a report of noroshi analyze: {error}")).at(path.display()).hint(hint)
     };
     let report: Report = serde_json::from_str(&text).map_err(refused)?;
     if report.schema != SCHEMA {
