@@ -1,1 +1,14 @@
-//! placeholder
+//! Numerics as pure functions on slices: what is usual, what changed, what comes next, and how good that was.
+//!
+//! Every function names its paper. A hole in a series is NaN. Holes, constant series, one point or none, values that
+//! are not finite: each has a defined result (mostly `None`), never a panic.
+
+pub mod baseline;
+pub mod changefinder;
+pub mod conformal;
+pub mod ensemble;
+pub mod naive;
+pub mod regression;
+pub mod score;
+pub mod smooth;
+pub mod tail;
