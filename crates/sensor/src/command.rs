@@ -71,6 +71,15 @@ pub enum Command {
         #[command(flatten)]
         state: StateArg,
     },
+    /// The honeypots alone, on chosen ports, their rows as NDJSON: for trials.
+    #[command(
+        after_help = "Example:\n  noroshi-sensor lure --service dns=127.0.0.1:5300 --telnet 127.0.0.1:2323 --warm-up 0"
+    )]
+    Lure {
+        /// What to pretend, and where.
+        #[command(flatten)]
+        args: crate::lure::LureArgs,
+    },
     /// Is this sensor healthy? Identity, certificate, spool, the way to the hub.
     #[command(after_help = "Example:\n  noroshi-sensor doctor")]
     Doctor {
@@ -165,6 +174,7 @@ async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Writ
             Ok(())
         }
         Command::Policy { ceiling, state } => show_policy(&StateDir::open(&state.path())?, ceiling.as_deref(), out),
+        Command::Lure { args } => Ok(crate::lure::run(args, signals(), out).await?),
         Command::Doctor { state } => doctor(&StateDir::open(&state.path())?, out).await,
     }
 }

@@ -8,6 +8,9 @@ pub enum SensorError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] crate::spool::SpoolError),
+    /// The honeypots alone.
+    #[error(transparent)]
+    Lure(#[from] crate::lure::LureError),
     /// The way to the hub.
     #[error(transparent)]
     Connect(#[from] noroshi_wire::ConnectError),

@@ -18,6 +18,7 @@ pub mod command;
 pub mod enrol;
 pub mod error;
 pub mod iot;
+pub mod lure;
 pub mod policy;
 pub mod run;
 pub mod source;
