@@ -19,6 +19,7 @@ pub mod reader;
 pub mod record;
 pub mod sessions;
 pub mod summary;
+pub mod text;
 
 pub use detect::{Format, detect};
 pub use lines::Budget;
