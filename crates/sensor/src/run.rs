@@ -195,18 +195,20 @@ async fn delivered(uplink: &Uplink, started: Instant, first_ack_seconds: &mut Op
     let closed = |_| SensorError::Stopped("the uplink");
     let (mut acknowledged, mut ended) = (uplink.acknowledged.subscribe(), uplink.capture.ended.subscribe());
     let before = *acknowledged.borrow();
-    tokio::select! {
-        first = acknowledged.wait_for(|seq| *seq > before) => {
-            first.map_err(closed)?;
+    let mut first = |acknowledged: u64| {
+        if first_ack_seconds.is_none() && acknowledged > before {
             let seconds = started.elapsed().as_secs_f64();
             *first_ack_seconds = Some(seconds);
             tracing::info!(seconds = format_args!("{seconds:.3}"), "the hub has stored the first observation");
         }
+    };
+    tokio::select! {
+        seq = acknowledged.wait_for(|seq| *seq > before) => first(*seq.map_err(closed)?),
         ended = ended.wait_for(|ended| *ended) => drop(ended.map_err(closed)?),
     }
     ended.wait_for(|ended| *ended).await.map_err(closed)?;
     let last = uplink.spool.state().last_seq;
-    acknowledged.wait_for(|seq| *seq >= last).await.map_err(closed)?;
+    first(*acknowledged.wait_for(|seq| *seq >= last).await.map_err(closed)?);
     tracing::info!(records = last, "the source has ended and the hub has everything");
     if stay { std::future::pending().await } else { Ok(()) }
 }

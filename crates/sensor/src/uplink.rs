@@ -13,7 +13,7 @@ use futures::StreamExt;
 use ipcrypt_rs::IpcryptPfx;
 use noroshi_model::policy::Policy;
 use noroshi_wire::client::PutStream;
-use noroshi_wire::message::{Loss, Outcome, Remedy, RenewRequest};
+use noroshi_wire::message::{Loss, Outcome, REQUEST_REFUSED, Remedy, RenewRequest};
 use noroshi_wire::{Ack, ConnectError, Connection, Control, Hello, PROTOCOL, Refusal, Report, Welcome};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -242,7 +242,7 @@ impl Uplink {
             Ok(force) => Arc::new(force),
             Err(reason) => {
                 tracing::warn!(revision, %reason, "the hub's policy cannot be honoured; the one before stays in force");
-                return Ok(vec![format!("request refused, the policy before it stays in force: {reason}")]);
+                return Ok(vec![format!("{REQUEST_REFUSED}, the policy before it stays in force: {reason}")]);
             }
         };
         self.state.set_request(revision, request)?;

@@ -150,6 +150,9 @@ pub struct Loss {
     pub count: u64,
 }
 
+/// How the remark of a sensor begins that does not follow the newest request.
+pub const REQUEST_REFUSED: &str = "request refused";
+
 /// Sensor to hub: how it is, and which policy it obeys. Sent after each change and every few seconds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
