@@ -9,6 +9,8 @@ pub mod analysis;
 pub mod commands;
 pub mod failure;
 pub mod inputs;
+#[cfg(feature = "hub")]
+pub mod lake;
 pub mod ordered;
 pub mod output;
 pub mod packets;

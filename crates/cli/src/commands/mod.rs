@@ -28,11 +28,31 @@
 use crate::failure::Failure;
 use std::process::ExitCode;
 
+#[cfg(feature = "hub")]
+mod alert;
 mod analyze;
+#[cfg(feature = "hub")]
+mod doctor;
+#[cfg(feature = "hub")]
+mod export;
+#[cfg(feature = "hub")]
+mod fleet;
+#[cfg(feature = "hub")]
+mod fsck;
 mod geo;
-mod simulate;
+#[cfg(feature = "hub")]
+mod hub;
 mod import;
 mod packets;
+#[cfg(feature = "hub")]
+mod query;
+#[cfg(feature = "hub")]
+mod sensor;
+mod simulate;
+#[cfg(feature = "hub")]
+mod stats;
+#[cfg(feature = "hub")]
+mod up;
 
 /// One variant per command.
 #[derive(clap::Subcommand)]
@@ -41,7 +61,27 @@ pub enum Command {
     Analyze(analyze::Args),
     Packets(packets::Args),
     Simulate(simulate::Args),
+    #[cfg(feature = "hub")]
+    Up(up::Args),
+    #[cfg(feature = "hub")]
+    Hub(hub::Args),
+    #[cfg(feature = "hub")]
+    Fleet(fleet::Args),
+    #[cfg(feature = "hub")]
+    Sensor(sensor::Args),
+    #[cfg(feature = "hub")]
+    Doctor(doctor::Args),
+    #[cfg(feature = "hub")]
+    Query(query::Args),
+    #[cfg(feature = "hub")]
+    Stats(stats::Args),
     Import(import::Args),
+    #[cfg(feature = "hub")]
+    Export(export::Args),
+    #[cfg(feature = "hub")]
+    Alert(alert::Args),
+    #[cfg(feature = "hub")]
+    Fsck(fsck::Args),
     Geo(geo::Args),
 }
 
@@ -52,7 +92,27 @@ impl Command {
             Command::Analyze(args) => analyze::run(args),
             Command::Packets(args) => packets::run(args),
             Command::Simulate(args) => simulate::run(args),
+            #[cfg(feature = "hub")]
+            Command::Up(args) => up::run(args),
+            #[cfg(feature = "hub")]
+            Command::Hub(args) => hub::run(args),
+            #[cfg(feature = "hub")]
+            Command::Fleet(args) => fleet::run(args),
+            #[cfg(feature = "hub")]
+            Command::Sensor(args) => sensor::run(args),
+            #[cfg(feature = "hub")]
+            Command::Doctor(args) => doctor::run(args),
+            #[cfg(feature = "hub")]
+            Command::Query(args) => query::run(args),
+            #[cfg(feature = "hub")]
+            Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),
+            #[cfg(feature = "hub")]
+            Command::Export(args) => export::run(args),
+            #[cfg(feature = "hub")]
+            Command::Alert(args) => alert::run(args),
+            #[cfg(feature = "hub")]
+            Command::Fsck(args) => fsck::run(args),
             Command::Geo(args) => geo::run(args),
         }
     }

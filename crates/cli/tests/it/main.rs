@@ -1,6 +1,10 @@
 //! Commands as typed: output, failures, exit codes.
 
+#[cfg(feature = "hub")]
+mod alert;
 mod analyze;
+#[cfg(feature = "hub")]
+mod fleet;
 mod geo;
 mod help;
 mod import;

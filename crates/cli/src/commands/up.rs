@@ -1,0 +1,102 @@
+//! `noroshi up`: everything on this machine, as an ordinary user.
+
+use super::hub::{runtime, serve};
+use crate::failure::Failure;
+use noroshi_hub::{Config, Hub, services};
+use noroshi_simulate::{Scenario, World, write_day};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use tokio::process::{Child, Command};
+
+const EXAMPLES: &str = "\
+Examples:
+  noroshi up
+  noroshi up --demo
+  noroshi up --data /srv/noroshi --listen 0.0.0.0:7443 --advertise hub.example.net:7443
+
+Then, in another terminal:
+  noroshi fleet token kyoto-1";
+
+/// Packets of the sample day: enough for every screen to have something to show, sent in seconds.
+const DEMO_PACKETS: u64 = 200_000;
+const DEMO_SCENARIO: &str = "darknet-day";
+const DEMO_SENSOR: &str = "sample";
+
+/// Start everything on this machine: hub, journal, lake, sensor endpoint.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Folder for everything the hub keeps.
+    #[arg(long, value_name = "DIR", env = "NOROSHI_DATA")]
+    data: Option<PathBuf>,
+    /// Address and port for sensors; port 0 takes any free one.
+    #[arg(long, value_name = "ADDR:PORT", default_value = noroshi_hub::config::SENSOR_LISTEN)]
+    listen: SocketAddr,
+    /// HOST:PORT that goes into invitations, where it differs from --listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// Replay a generated sample day through a real sensor on this machine.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let mut config = Config { listen: args.listen, advertise: args.advertise, ..Config::default() };
+    config.data = args.data.unwrap_or(config.data);
+    runtime()?.block_on(async {
+        let hub = Hub::start(config, services::standard()).await?;
+        let demo = if args.demo { Some(Demo::start(&hub).await?) } else { None };
+        let outcome = serve(hub).await;
+        drop(demo);
+        outcome
+    })
+}
+
+/// The sample sensor: a process of its own, ended with the hub.
+struct Demo(#[allow(dead_code)] Child); // held so that it is ended when this is dropped
+
+impl Demo {
+    async fn start(hub: &Hub) -> Result<Demo, Failure> {
+        let folder = hub.context().config.data.join("sample");
+        let state = folder.join("sensor");
+        let capture = sample_day(&folder)?;
+        if !state.join("identity.json").exists() {
+            let name = DEMO_SENSOR.parse().map_err(Failure::failed)?;
+            let address = hub.context().sensor_address.to_string();
+            let (place, secret) = hub.context().fleet.token(&name, &address).await?.words();
+            let enrolled = sensor(&state)?.args(["enroll", &place, &secret, "--replace"]).output().await?;
+            if !enrolled.status.success() {
+                return Err(Failure::failed(String::from_utf8_lossy(&enrolled.stderr).trim())
+                    .hint("start again; if it repeats, move the sample folder away")
+                    .at(folder.display()));
+            }
+        }
+        let running = sensor(&state)?.args(["run", "--until-now", "--stay", "--replay"]).arg(&capture).spawn()?;
+        let line = format!("SAMPLE DATA: sensor \"{DEMO_SENSOR}\" replays a generated day; nothing of it was observed");
+        drop(hub.context().notices.send(line));
+        Ok(Demo(running))
+    }
+}
+
+fn sensor(state: &Path) -> Result<Command, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("sensor").env("NOROSHI_SENSOR_STATE", state).env("RUST_LOG", "warn");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// The sample day, generated once.
+fn sample_day(folder: &Path) -> Result<PathBuf, Failure> {
+    let (capture, whole) = (folder.join("day.pcap"), folder.join("complete"));
+    if whole.exists() {
+        return Ok(capture);
+    }
+    writeln!(std::io::stderr(), "generating the sample day ({DEMO_PACKETS} packets) …")?;
+    let world = World::new(&Scenario::load(DEMO_SCENARIO)?, 1, DEMO_PACKETS);
+    let written = write_day(&world, folder, &mut |_| {})?;
+    std::fs::write(&whole, b"")?;
+    Ok(written.capture)
+}
