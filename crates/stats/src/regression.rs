@@ -90,11 +90,9 @@ pub fn negative_binomial(rows: &[Vec<f64>], targets: &[f64], size: f64, penalty:
     for _ in 0..50 {
         let means: Vec<f64> = exponents.iter().map(|exponent| exponent.exp()).collect();
         let weights: Vec<f64> = means.iter().map(|mean| mean / (1.0 + mean / size)).collect();
-        let working: Vec<f64> =
-            (0..targets.len()).map(|i| exponents[i] + (targets[i] - means[i]) / means[i]).collect();
+        let working: Vec<f64> = (0..targets.len()).map(|i| exponents[i] + (targets[i] - means[i]) / means[i]).collect();
         let next = ridge(rows, &working, Some(&weights), penalty)?;
-        exponents =
-            rows.iter().map(|row| next.predict(row).clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)).collect();
+        exponents = rows.iter().map(|row| next.predict(row).clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)).collect();
         let settled = model.as_ref().is_some_and(|before| {
             let change = |a: f64, b: f64| (a - b).abs() <= 1e-10 * (1.0 + b.abs());
             change(before.intercept, next.intercept)

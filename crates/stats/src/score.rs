@@ -33,9 +33,8 @@ pub fn smape(actual: &[f64], forecast: &[f64]) -> Option<f64> {
 
 /// Share of values inside their interval, ends included.
 pub fn coverage(actual: &[f64], lower: &[f64], upper: &[f64]) -> Option<f64> {
-    let known = actual.iter().zip(lower.iter().zip(upper)).filter(|(a, (l, u))| {
-        a.is_finite() && !l.is_nan() && !u.is_nan()
-    });
+    let known =
+        actual.iter().zip(lower.iter().zip(upper)).filter(|(a, (l, u))| a.is_finite() && !l.is_nan() && !u.is_nan());
     mean(known.map(|(a, (l, u))| f64::from(u8::from(l <= a && a <= u))))
 }
 

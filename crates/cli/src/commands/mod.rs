@@ -37,6 +37,7 @@ mod doctor;
 mod export;
 #[cfg(feature = "hub")]
 mod fleet;
+mod forecast;
 #[cfg(feature = "hub")]
 mod fsck;
 mod geo;
@@ -76,6 +77,7 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Stats(stats::Args),
     Import(import::Args),
+    Forecast(forecast::Args),
     #[cfg(feature = "hub")]
     Export(export::Args),
     #[cfg(feature = "hub")]
@@ -107,6 +109,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),
+            Command::Forecast(args) => forecast::run(args),
             #[cfg(feature = "hub")]
             Command::Export(args) => export::run(args),
             #[cfg(feature = "hub")]

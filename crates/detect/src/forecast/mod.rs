@@ -4,8 +4,8 @@
 //! their own past errors (an inner rolling validation: the same rule for every series, nothing chosen by hand), and
 //! intervals come from the errors that the combination really made. [`backtest`] replays all of it over history.
 
-mod candidates;
 pub mod backtest;
+mod candidates;
 
 use crate::series::Series;
 use candidates::{CANDIDATES, forecast_all};

@@ -121,9 +121,8 @@ impl Table {
         };
         let width = i64::from(self.slot_seconds);
         let slots = (last - first + 1) as usize;
-        let mut gaps: Vec<bool> = (0..slots)
-            .map(|slot| self.total.get(&(first + slot as i64)).is_none_or(|count| *count <= 0.0))
-            .collect();
+        let mut gaps: Vec<bool> =
+            (0..slots).map(|slot| self.total.get(&(first + slot as i64)).is_none_or(|count| *count <= 0.0)).collect();
         if !self.whole_slots {
             let late = low.rem_euclid(width) as f64 / width as f64;
             let early = (width - 1 - high.rem_euclid(width)) as f64 / width as f64;

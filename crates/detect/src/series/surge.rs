@@ -109,8 +109,7 @@ fn in_slot(parts: &[&Series], slot: usize, settings: &Settings) -> Vec<Surge> {
     let names: Vec<String> = found.iter().map(|surge| surge.key.clone()).collect();
     for (index, surge) in found.iter_mut().enumerate() {
         surge.rank = index + 1;
-        let others: Vec<&str> =
-            names.iter().map(String::as_str).filter(|name| *name != surge.key).take(3).collect();
+        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != surge.key).take(3).collect();
         if !others.is_empty() {
             surge.reason.push_str(&format!(" Also moved: {}.", others.join(", ")));
         }

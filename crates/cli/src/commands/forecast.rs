@@ -1,0 +1,282 @@
+//! `noroshi forecast`: what comes next, what rose, and how good such forecasts were.
+
+mod page;
+mod read;
+
+use crate::failure::Failure;
+use crate::terminal::escape;
+use noroshi_detect::forecast::backtest::{Backtest, backtest};
+use noroshi_detect::forecast::{Forecast, next};
+use noroshi_detect::series::surge::{Settings, Surge, surges};
+use noroshi_detect::series::{Series, TOTAL, slot_name};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  noroshi forecast packets.csv.gz --port 1433
+  noroshi forecast packets.csv.gz --all
+  noroshi forecast packets.csv.gz --surges
+  noroshi forecast packets.csv.gz --backtest --format html > backtest.html";
+
+/// Name and version of the JSON contract.
+const SCHEMA: &str = "noroshi.forecast/1";
+
+/// Forecasts one slot ahead, surges, and back-tests beside the naive methods.
+///
+/// Reads packets as CSV (datetime, proto, dpt, ...), counts as CSV (day, proto, dpt, packets), both also in gzip, or
+/// the timeline of a JSON report. Every forecast sees only what came before it.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// CSV of packets or counts, or a JSON report.
+    path: PathBuf,
+    /// Only the series of these destination ports.
+    #[arg(long, value_name = "PORT", conflicts_with = "all")]
+    port: Vec<u16>,
+    /// Every series large enough, not only the largest.
+    #[arg(long)]
+    all: bool,
+    /// Replay history and score every forecast beside the naive methods.
+    #[arg(long, conflicts_with = "surges")]
+    backtest: bool,
+    /// What rose, ranked, day by day.
+    #[arg(long)]
+    surges: bool,
+    /// Where the data come from; shown with every score.
+    #[arg(long, value_enum, default_value_t = Origin::Real)]
+    data: Origin,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Style::Text)]
+    format: Style,
+}
+
+/// Where data come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Origin {
+    /// Observed on the Internet.
+    Real,
+    /// Made by a simulation.
+    Generated,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Origin::Real => "real",
+            Origin::Generated => "generated",
+        }
+    }
+}
+
+/// Output formats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Style {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+    /// One page with plots, self-contained.
+    Html,
+}
+
+/// Series shown without `--all`: total and the largest.
+const SHOWN: usize = 12;
+/// Counts a series needs with `--all`; fewer say nothing about tomorrow.
+const LARGE_ENOUGH: f64 = 100.0;
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let data = read::read(&args.path)?;
+    if data.rejected > 0 {
+        eprintln!("noroshi: {} of {} rows could not be read and are left out", data.rejected, data.rows);
+    }
+    let source = args.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut out = std::io::stdout().lock();
+    if args.surges {
+        let found = surges(&data.series, &Settings::default());
+        return print_surges(&mut out, &found, &data.series, args.format, args.data);
+    }
+    let chosen = choose(&args, &data.series)?;
+    if args.backtest {
+        let scores: Vec<Backtest> = chosen.iter().filter_map(|series| backtest(series)).collect();
+        if scores.is_empty() {
+            return Err(Failure::refused("no series is long enough to be scored")
+                .at(args.path.display())
+                .hint("a back-test needs at least 14 slots before the last quarter"));
+        }
+        let found = surges(&data.series, &Settings::default());
+        match args.format {
+            Style::Text => text_backtest(&mut out, &scores, args.data)?,
+            Style::Json => print_json(&mut out, &json_backtest(&scores, &source, args.data))?,
+            Style::Html => {
+                out.write_all(page::render(&scores, &found, &data.series, &source, args.data.name()).as_bytes())?
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.format == Style::Html {
+        return Err(Failure::usage("a page is made of a back-test").hint("add --backtest"));
+    }
+    let forecasts: Vec<(&Series, Option<Forecast>)> = chosen.iter().map(|series| (*series, next(series))).collect();
+    print_forecasts(&mut out, &forecasts, args.format, args.data)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn choose<'a>(args: &Args, series: &'a [Series]) -> Result<Vec<&'a Series>, Failure> {
+    if args.port.is_empty() {
+        let least = if args.all { LARGE_ENOUGH } else { 0.0 };
+        let count = if args.all { series.len() } else { SHOWN };
+        return Ok(series.iter().filter(|series| series.key == TOTAL || series.total() >= least).take(count).collect());
+    }
+    let wanted: Vec<String> = args.port.iter().map(u16::to_string).collect();
+    let found: Vec<&Series> = series
+        .iter()
+        .filter(|series| wanted.iter().any(|port| series.key.rsplit('/').next() == Some(port.as_str())))
+        .collect();
+    if found.is_empty() {
+        return Err(Failure::failed(format!("nothing was seen on port {}", wanted.join(", "))).at(args.path.display()));
+    }
+    Ok(found)
+}
+
+fn print_json(out: &mut impl Write, value: &Value) -> Result<(), Failure> {
+    writeln!(out, "{}", serde_json::to_string_pretty(value)?)?;
+    Ok(())
+}
+
+fn print_forecasts(
+    out: &mut impl Write,
+    forecasts: &[(&Series, Option<Forecast>)],
+    style: Style,
+    origin: Origin,
+) -> Result<(), Failure> {
+    let slot = |series: &Series| slot_name(series.time(series.values.len()), series.slot_seconds);
+    if style == Style::Json {
+        let list: Vec<Value> = forecasts
+            .iter()
+            .map(|(series, forecast)| {
+                json!({"series": series.key, "slot": slot(series), "slot_seconds": series.slot_seconds, "forecast": forecast})
+            })
+            .collect();
+        return print_json(
+            out,
+            &json!({"schema": SCHEMA, "kind": "forecast", "data": origin.name(), "forecasts": list}),
+        );
+    }
+    writeln!(out, "{:<14} {:<10} {:>8} {:>17} {:>17}  methods", "series", "for", "expected", "80 %", "95 %")?;
+    for (series, forecast) in forecasts {
+        let Some(forecast) = forecast else {
+            writeln!(out, "{:<14} {:<10} too few known slots for a forecast", escape(&series.key), slot(series))?;
+            continue;
+        };
+        let interval =
+            |ends: Option<(f64, f64)>| ends.map_or("-".into(), |(low, high)| format!("{low:.0} to {high:.0}"));
+        writeln!(
+            out,
+            "{:<14} {:<10} {:>8.0} {:>17} {:>17}  {}",
+            escape(&series.key),
+            slot(series),
+            forecast.point,
+            interval(forecast.interval80),
+            interval(forecast.interval95),
+            forecast.methods.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{:.0} %", value * 100.0))
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.3}"))
+}
+
+fn text_backtest(out: &mut impl Write, scores: &[Backtest], origin: Origin) -> Result<(), Failure> {
+    writeln!(
+        out,
+        "{:<14} {:>5} {:>8} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<26} {:>8}",
+        "series", "slots", "MAE", "MASE", "sMAPE", "CRPS", "in 80", "in 95", "best naive method (MAE)", "relative"
+    )?;
+    for score in scores {
+        let naive = score.naive.first().map_or("-".into(), |best| format!("{} ({:.1})", best.method, best.mae));
+        writeln!(
+            out,
+            "{:<14} {:>5} {:>8.1} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<26} {:>8}",
+            escape(&score.key),
+            score.scored,
+            score.mae,
+            number(score.mase),
+            score.smape.map_or("-".into(), |value| format!("{value:.1}")),
+            score.crps.map_or("-".into(), |value| format!("{value:.1}")),
+            percent(score.coverage80),
+            percent(score.coverage95),
+            naive,
+            number(score.relative())
+        )?;
+    }
+    let better = scores.iter().filter(|score| score.relative().is_some_and(|relative| relative < 1.0)).count();
+    writeln!(out, "\nbetter than the best naive method, chosen after the fact: {better} of {} series", scores.len())?;
+    writeln!(out, "data: {}; last quarter of each series; every forecast saw only what came before it", origin.name())?;
+    Ok(())
+}
+
+fn json_backtest(scores: &[Backtest], source: &str, origin: Origin) -> Value {
+    json!({"schema": SCHEMA, "kind": "backtest", "data": origin.name(), "source": source, "scores": scores})
+}
+
+fn print_surges(
+    out: &mut impl Write,
+    found: &[Surge],
+    series: &[Series],
+    style: Style,
+    origin: Origin,
+) -> Result<ExitCode, Failure> {
+    let (judged, false_reports, weeks) = quality(found, series);
+    match style {
+        Style::Html => {
+            return Err(Failure::usage("surges are printed as text or json").hint("the page of --backtest holds them"));
+        }
+        Style::Json => {
+            let list: Vec<Value> = found
+                .iter()
+                .map(|surge| {
+                    json!({"series": surge.key, "start": surge.start, "rank": surge.rank, "count": surge.count,
+                        "usual": surge.usual, "probability": surge.probability, "new": surge.new,
+                        "confirmed": surge.confirmed, "reason": surge.reason})
+                })
+                .collect();
+            print_json(
+                out,
+                &json!({"schema": SCHEMA, "kind": "surges", "data": origin.name(), "surges": list,
+                "judged": judged, "false_reports": false_reports, "weeks": weeks}),
+            )?;
+        }
+        Style::Text => {
+            for surge in found {
+                let mark = if surge.confirmed == Some(false) { "?" } else { " " };
+                writeln!(out, "{mark} {:>2}. {}", surge.rank, escape(&surge.reason))?;
+            }
+            writeln!(
+                out,
+                "\n{} surges; {false_reports} of {judged} judged afterwards were no bursts (marked ?): {:.2} a week; data: {}",
+                found.len(),
+                f64::from(false_reports) / weeks.max(1.0),
+                origin.name()
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Surges judged afterwards, those that were none, and weeks of data.
+fn quality(found: &[Surge], series: &[Series]) -> (u32, u32, f64) {
+    let count =
+        |wanted: &dyn Fn(&Surge) -> bool| u32::try_from(found.iter().filter(|s| wanted(s)).count()).unwrap_or(u32::MAX);
+    let weeks = series.first().map_or(0.0, |s| s.values.len() as f64 * f64::from(s.slot_seconds) / 604_800.0);
+    (count(&|surge| surge.confirmed.is_some()), count(&|surge| surge.confirmed == Some(false)), weeks)
+}
