@@ -87,11 +87,11 @@ fn is_ours(path: &Path) -> bool {
     (known || shown == ".ci/run") && !shown.ends_with("package-lock.json") && !shown.contains("fuzz/seeds/")
 }
 
-/// Packages come from the public registries, whatever mirror a machine uses.
+/// Crates come from the public index and npm's lock names no address at all, whatever mirror a machine uses.
 fn hosts() -> Complaints {
     let public = [
         ("Cargo.lock", "source = ", "source = \"registry+https://github.com/rust-lang/crates.io-index\""),
-        ("portal/package-lock.json", "\"resolved\": ", "\"resolved\": \"https://registry.npmjs.org/"),
+        ("portal/package-lock.json", "\"resolved\": ", "no address"),
     ];
     let mut complaints = Complaints::new();
     for (file, key, public) in public {
