@@ -60,6 +60,8 @@ impl Sdar {
         let weights = levinson(&self.covariance);
         let expected =
             self.mean + weights.iter().zip(&self.past).map(|(weight, past)| weight * (past - self.mean)).sum::<f64>();
+        // Nearly singular equations can overflow; the mean is then the expectation.
+        let expected = if expected.abs() < 1e150 { expected } else { self.mean };
         let squared = (value - expected).powi(2);
         // A constant series drives the variance to zero; the floor keeps the score finite.
         self.variance = (keep * self.variance + new * squared).max(1e-12);
@@ -74,7 +76,8 @@ fn levinson(covariance: &[f64]) -> Vec<f64> {
     let mut weights = vec![0.0; order];
     let mut error = covariance[0];
     for step in 0..order {
-        if error <= f64::MIN_POSITIVE {
+        // Early estimates need not be positive definite; the equations are solved all the same, unless singular.
+        if error.abs() <= covariance[0] * 1e-12 {
             break;
         }
         let explained: f64 = (0..step).map(|lag| weights[lag] * covariance[step - lag]).sum();

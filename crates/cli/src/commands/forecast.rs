@@ -5,7 +5,7 @@ mod read;
 
 use crate::failure::Failure;
 use crate::terminal::escape;
-use noroshi_detect::forecast::backtest::{Backtest, backtest};
+use noroshi_detect::forecast::backtest::{Backtest, MethodScore, backtest};
 use noroshi_detect::forecast::{Forecast, next};
 use noroshi_detect::series::surge::{Settings, Surge, surges};
 use noroshi_detect::series::{Series, TOTAL, slot_name};
@@ -199,14 +199,27 @@ fn number(value: Option<f64>) -> String {
 fn text_backtest(out: &mut impl Write, scores: &[Backtest], origin: Origin) -> Result<(), Failure> {
     writeln!(
         out,
-        "{:<14} {:>5} {:>8} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<26} {:>8}",
-        "series", "slots", "MAE", "MASE", "sMAPE", "CRPS", "in 80", "in 95", "best naive method (MAE)", "relative"
+        "{:<14} {:>5} {:>8} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<23} {:>6}  {:<25} {:>6}",
+        "series",
+        "slots",
+        "MAE",
+        "MASE",
+        "sMAPE",
+        "CRPS",
+        "in 80",
+        "in 95",
+        "best naive method (MAE)",
+        "rel.",
+        "best average (MAE)",
+        "rel."
     )?;
     for score in scores {
-        let naive = score.naive.first().map_or("-".into(), |best| format!("{} ({:.1})", best.method, best.mae));
+        let named = |other: Option<&MethodScore>| {
+            other.map_or("-".into(), |other| format!("{} ({:.1})", other.method, other.mae))
+        };
         writeln!(
             out,
-            "{:<14} {:>5} {:>8.1} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<26} {:>8}",
+            "{:<14} {:>5} {:>8.1} {:>6} {:>6} {:>8} {:>6} {:>6}  {:<23} {:>6}  {:<25} {:>6}",
             escape(&score.key),
             score.scored,
             score.mae,
@@ -215,12 +228,22 @@ fn text_backtest(out: &mut impl Write, scores: &[Backtest], origin: Origin) -> R
             score.crps.map_or("-".into(), |value| format!("{value:.1}")),
             percent(score.coverage80),
             percent(score.coverage95),
-            naive,
-            number(score.relative())
+            named(score.best_naive()),
+            number(score.relative(score.best_naive())),
+            named(score.best_average()),
+            number(score.relative(score.best_average()))
         )?;
     }
-    let better = scores.iter().filter(|score| score.relative().is_some_and(|relative| relative < 1.0)).count();
-    writeln!(out, "\nbetter than the best naive method, chosen after the fact: {better} of {} series", scores.len())?;
+    let better = |other: fn(&Backtest) -> Option<&MethodScore>| {
+        scores.iter().filter(|score| score.relative(other(score)).is_some_and(|relative| relative < 1.0)).count()
+    };
+    writeln!(
+        out,
+        "\nof {} series, better than the best naive method, chosen after the fact: {}; than the best moving average: {}",
+        scores.len(),
+        better(Backtest::best_naive),
+        better(Backtest::best_average)
+    )?;
     writeln!(out, "data: {}; last quarter of each series; every forecast saw only what came before it", origin.name())?;
     Ok(())
 }

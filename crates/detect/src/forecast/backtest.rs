@@ -64,10 +64,20 @@ pub struct Backtest {
 }
 
 impl Backtest {
-    /// Error relative to the best naive method, chosen after the fact; below 1 is better.
-    pub fn relative(&self) -> Option<f64> {
-        let best = self.naive.first()?.mae;
-        (best > 0.0).then(|| self.mae / best)
+    /// The best naive method, chosen after the fact; moving averages apart.
+    pub fn best_naive(&self) -> Option<&MethodScore> {
+        self.naive.iter().find(|score| !score.method.starts_with("moving"))
+    }
+
+    /// The best moving average, chosen after the fact.
+    pub fn best_average(&self) -> Option<&MethodScore> {
+        self.naive.iter().find(|score| score.method.starts_with("moving"))
+    }
+
+    /// Error divided by that of another method; below 1 is better. `None` without one, or when it made no error.
+    pub fn relative(&self, other: Option<&MethodScore>) -> Option<f64> {
+        let mae = other?.mae;
+        (mae > 0.0).then(|| self.mae / mae)
     }
 }
 
@@ -92,7 +102,7 @@ pub fn backtest(series: &Series) -> Option<Backtest> {
         })
         .collect();
     naive.sort_by(|a, b| a.1.mae.total_cmp(&b.1.mae));
-    let best = naive.first().map(|(index, _)| *index);
+    let best = naive.iter().find(|(_, score)| !score.method.starts_with("moving")).map(|(index, _)| *index);
     let known = |value: f64| value.is_finite().then_some(value);
     let crps: Vec<f64> = scored
         .iter()

@@ -43,7 +43,7 @@ pub fn render(scores: &[Backtest], surges: &[Surge], series: &[Series], source: 
          <p>Data: {} <span class=\"tag\">{origin}</span>. One slot ahead, rolling origin: each forecast saw only the slots \
          before it. Scored on the last quarter of each series. The rule is the same for every series: the three candidates \
          with the least error over the last 42 forecasts, weighted by the inverse of that error. The naive methods are the \
-         last value, the same day a week before, drift, the mean of all, and moving averages of 7 and 28; the best is chosen \
+         last value, the same day a week before, drift and the mean of all; moving averages of 7 and 28 stand beside them; the best is chosen \
          after the fact, which favours it.</p>",
         esc(source)
     );
@@ -60,17 +60,17 @@ fn table(page: &mut String, scores: &[Backtest], origin: &str) {
     page.push_str(
         "<h2>Scores</h2><div class=\"scroll\"><table><tr><th>series</th><th>data</th><th>slots</th><th>MAE</th><th>MASE</th>\
          <th>sMAPE</th><th>CRPS</th><th>in 80 %</th><th>in 95 %</th><th class=\"l\">best naive method</th><th>its MAE</th>\
-         <th>relative</th></tr>",
+         <th>relative</th><th>to best average</th></tr>",
     );
     for score in scores {
-        let relative = score.relative();
+        let relative = score.relative(score.best_naive());
         let class = if relative.is_some_and(|relative| relative >= 1.0) { " class=\"worse\"" } else { "" };
-        let (name, mae) = score.naive.first().map_or(("-", None), |best| (best.method, Some(best.mae)));
+        let (name, mae) = score.best_naive().map_or(("-", None), |best| (best.method, Some(best.mae)));
         let one = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.1}"));
         let _ = write!(
             page,
             "<tr><td>{}</td><td>{origin}</td><td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
-             <td class=\"l\">{name}</td><td>{}</td><td{class}>{}</td></tr>",
+             <td class=\"l\">{name}</td><td>{}</td><td{class}>{}</td><td>{}</td></tr>",
             esc(&score.key),
             score.scored,
             score.mae,
@@ -80,7 +80,8 @@ fn table(page: &mut String, scores: &[Backtest], origin: &str) {
             percent(score.coverage80),
             percent(score.coverage95),
             one(mae),
-            number(relative)
+            number(relative),
+            number(score.relative(score.best_average()))
         );
     }
     page.push_str(
