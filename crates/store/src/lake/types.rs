@@ -1,7 +1,7 @@
 //! From the columns of `model` to those of the lake, and the price of a format that other engines read.
 //!
 //! Delta Lake has neither unsigned numbers, dictionaries, fixed-size bytes nor nanoseconds (the reasons for each choice
-//! stand in `docs/decisions/lake-types.md`):
+//! stand in `docs/decisions/0009-lake-types.md`):
 //!
 //! | here | in the lake |
 //! |---|---|
