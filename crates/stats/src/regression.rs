@@ -63,8 +63,8 @@ pub fn ridge(rows: &[Vec<f64>], targets: &[f64], weights: Option<&[f64]>, penalt
         let extended = |at: usize| if at == 0 { 1.0 } else { row[at - 1] };
         for a in 0..=width {
             right[a] += weight * extended(a) * target;
-            for b in 0..=a {
-                matrix[a][b] += weight * extended(a) * extended(b);
+            for (b, cell) in matrix[a].iter_mut().enumerate().take(a + 1) {
+                *cell += weight * extended(a) * extended(b);
             }
         }
     }

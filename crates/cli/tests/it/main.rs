@@ -5,6 +5,7 @@ mod alert;
 mod analyze;
 #[cfg(feature = "hub")]
 mod fleet;
+mod forecast;
 mod geo;
 mod help;
 mod import;

@@ -104,13 +104,13 @@ fn negative_binomial(history: &[f64], logs: &[f64]) -> Option<f64> {
         Some(row)
     };
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
-    for slot in logs.len().saturating_sub(LEARN).max(14)..logs.len() {
+    for (slot, count) in history.iter().enumerate().skip(history.len().saturating_sub(LEARN).max(14)) {
         // Values that no sensor counts would only break the arithmetic.
         if let Some(row) = row(slot)
-            && (0.0..1e12).contains(&history[slot])
+            && (0.0..1e12).contains(count)
         {
             rows.push(row);
-            targets.push(history[slot]);
+            targets.push(*count);
         }
     }
     if rows.len() < ROWS_MIN {
