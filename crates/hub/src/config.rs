@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Where sensors connect unless told otherwise.
 pub const SENSOR_LISTEN: &str = "127.0.0.1:7443";
+/// Where people connect unless told otherwise; any free port when this one is taken.
+pub const PORTAL_LISTEN: &str = "127.0.0.1:7480";
 
 /// Configuration of a hub, as read from a file.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -17,6 +19,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Address and port for sensors. Default 127.0.0.1:7443; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Loopback address and port for people. Default 127.0.0.1:7480; port 0 takes any free one.
+    pub portal: SocketAddr,
     /// HOST:PORT that goes into invitations, where it differs from `listen` (NAT, another name).
     pub advertise: Option<String>,
     /// Policy requested of sensors that enrol from now on.
@@ -40,6 +44,7 @@ impl Default for Config {
         Config {
             data: default_folder(),
             listen: SENSOR_LISTEN.parse().expect("a constant"),
+            portal: PORTAL_LISTEN.parse().expect("a constant"),
             advertise: None,
             default_policy: Policy {
                 payload_bytes: DEFAULT_PAYLOAD_BYTES,
@@ -72,7 +77,7 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(HubError::io(path, "read"))?;
         let refused = |text: String| HubError::Config { path: path.to_owned(), text };
         let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
-        const KEYS: &[&str] = &["data", "listen", "advertise", "default_policy", "lake", "workers"];
+        const KEYS: &[&str] = &["data", "listen", "portal", "advertise", "default_policy", "lake", "workers"];
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
             let near = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
             return Err(refused(format!("\"{key}\" is not a setting{near} (settings: {})", KEYS.join(", "))));

@@ -20,6 +20,7 @@ pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod fleet;
+pub mod portal;
 pub mod services;
 pub mod state;
 pub mod warning;
