@@ -74,7 +74,8 @@ fn every_packet_sent_is_captured_or_counted_as_dropped() {
     assert_eq!(raw.records.len() + drops as usize, PACKETS);
     println!("{} captured, {drops} dropped", raw.records.len());
     let batch = noroshi_packet::decode::decode(raw, 0);
-    let numbers: Vec<u32> = batch.rows.iter().map(|r| u32::from_be_bytes(batch.payload(r).try_into().unwrap())).collect();
+    let numbers: Vec<u32> =
+        batch.rows.iter().map(|r| u32::from_be_bytes(batch.payload(r).try_into().unwrap())).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
     assert!(batch.rows.iter().all(|row| row.dport == receiver.local_addr().unwrap().port()));
     // The end: nothing more comes, and that is said.
