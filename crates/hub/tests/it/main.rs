@@ -3,6 +3,7 @@
 mod canary;
 mod enrolment;
 mod evil;
+mod portal;
 mod replay;
 mod steering;
 mod support;
