@@ -108,7 +108,7 @@ fn a_replayed_hour_becomes_two_mails_and_a_bundle() {
     for (_, text) in &got {
         assert!(text.contains("X-Noroshi-TLP: TLP:AMBER") && !text.contains("198.18."), "{text}");
     }
-    let bundle: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(bundle).unwrap()).unwrap();
+    let bundle: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&bundle).unwrap()).unwrap();
     let incidents = bundle["objects"].as_array().unwrap().iter().filter(|o| o["type"] == "incident").count();
     assert_eq!(incidents, 2);
 
