@@ -24,8 +24,13 @@ pub struct Order {
 /// Messages that one batch may consist of.
 const MESSAGES_MAX: usize = 32;
 
-/// `Ok` when the bytes are what the order says; otherwise why not.
+/// `Ok` when the bytes are what the order says; otherwise why not. The decoder panics on some malformed messages: a panic
+/// is an answer too. What cannot be caught ends the worker process that calls this, which is the outer wall.
 pub fn check(order: &Order, stream: &[u8]) -> Result<(), String> {
+    std::panic::catch_unwind(|| judge(order, stream)).unwrap_or_else(|_| Err("it makes the decoder fail".into()))
+}
+
+fn judge(order: &Order, stream: &[u8]) -> Result<(), String> {
     let schema = noroshi_wire::batch::schema(order.schema).ok_or("no such schema")?;
     // The hub's own schema message stands in front of what was sent.
     if stream.len() > BATCH_BYTES_MAX + (64 << 10) {
