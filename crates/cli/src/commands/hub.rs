@@ -55,13 +55,13 @@ pub(super) async fn serve(mut hub: Hub) -> Result<ExitCode, Failure> {
     let context = hub.context().clone();
     let mut out = std::io::stdout();
     writeln!(out, "hub is up: sensors at {}, data in {}", context.sensor_address, context.config.data.display())?;
-    writeln!(out, "next: noroshi fleet token NAME --data {}", context.config.data.display())?;
-    out.flush()?;
+    // Whoever read the first line may have gone; a hub does not stop for that.
+    let data = context.config.data.display();
+    drop(writeln!(out, "next: noroshi fleet token NAME --data {data}").and_then(|()| out.flush()));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     loop {
         tokio::select! {
             Some(line) = hub.notice() => {
-                // Whoever read the first lines may have gone; a hub does not stop for that.
                 drop(writeln!(out, "{line}").and_then(|()| out.flush()));
             }
             _ = interrupt.recv() => break,
