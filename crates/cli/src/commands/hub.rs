@@ -32,7 +32,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 /// What is logged unless RUST_LOG says otherwise: our own stages. The table format's library logs each snapshot it
 /// reads, and calls a table that does not exist yet an error.
-const LOG: &str = "warn,delta_kernel=off,noroshi_hub=info,noroshi_ingest=info,noroshi_store=info,noroshi_wire=info,\
+const LOG: &str = "warn,delta_kernel=off,buoyant_kernel=off,noroshi_hub=info,noroshi_ingest=info,noroshi_store=info,noroshi_wire=info,\
                    noroshi_sensor=info";
 
 /// The log, on standard error.
