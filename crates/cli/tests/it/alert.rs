@@ -23,7 +23,10 @@ contacts = [{ name = "NOC", mail = "noc@shop.example" }]
 "#;
 
 /// A mail server on loopback that keeps recipients and texts.
-fn mail_sink() -> (SocketAddr, Arc<Mutex<Vec<(String, String)>>>) {
+/// Recipients and text of each mail that arrived.
+type Mails = Arc<Mutex<Vec<(String, String)>>>;
+
+fn mail_sink() -> (SocketAddr, Mails) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mails: Arc<Mutex<Vec<(String, String)>>> = Arc::default();

@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 struct Lab {
     folder: tempfile::TempDir,
     /// Kept over restarts of the hub.
-    port: u16,
 }
 
 /// A process that is killed when the test is done with it, however that ends.
@@ -38,7 +37,7 @@ impl Lab {
     fn new() -> Lab {
         // The port is free again when the listener is dropped; nothing else on this machine is likely to take it.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let lab = Lab { folder: tempfile::tempdir().unwrap(), port };
+        let lab = Lab { folder: tempfile::tempdir().unwrap() };
         let config = format!(
             "data = {:?}\nlisten = \"127.0.0.1:{port}\"\nlake = false\nworkers = 1\n",
             lab.data().to_str().unwrap()
@@ -163,7 +162,7 @@ fn sent(capture: &Path) -> Vec<(i64, u16, u32)> {
 /// Gives other processes time; wakes for nothing else.
 fn tick(milliseconds: u64) {
     let (_keep, never) = mpsc::channel::<()>();
-    drop(never.recv_timeout(Duration::from_millis(milliseconds)));
+    let _ = never.recv_timeout(Duration::from_millis(milliseconds));
 }
 
 /// At least this many kills of each side.
