@@ -22,10 +22,10 @@ language = "ja"
 contacts = [{ name = "NOC", mail = "noc@shop.example" }]
 "#;
 
-/// A mail server on loopback that keeps recipients and texts.
 /// Recipients and text of each mail that arrived.
 type Mails = Arc<Mutex<Vec<(String, String)>>>;
 
+/// A mail server on loopback that keeps recipients and texts.
 fn mail_sink() -> (SocketAddr, Mails) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

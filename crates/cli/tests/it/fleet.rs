@@ -20,7 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 struct Lab {
     folder: tempfile::TempDir,
-    /// Kept over restarts of the hub.
 }
 
 /// A process that is killed when the test is done with it, however that ends.
