@@ -15,11 +15,12 @@ pages: docs/reference/data-dictionary.md (every column of every table, oddities,
 
 /// Page, and the example of crate `model` that prints it.
 const PAGES: &[(&str, &str)] = &[("docs/reference/data-dictionary.md", "data_dictionary")];
+const PACKAGE: &str = "noroshi-model";
 
 pub(crate) fn run(args: &[String]) -> Outcome {
     let check = args.iter().any(|arg| arg == "--check");
     for (page, example) in PAGES {
-        let text = output(&mut cargo(&["run", "--quiet", "--locked", "--example", example]))?;
+        let text = output(&mut cargo(&["run", "--quiet", "--locked", "-p", PACKAGE, "--example", example]))?;
         let path = root().join(page);
         let present = std::fs::read_to_string(&path).unwrap_or_default();
         if present == text {
