@@ -48,7 +48,7 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["*"]),
-    ("testkit", &["model", "stats", "packet", "wire", "enrich", "import", "simulate"]),
+    ("testkit", &["model", "stats", "packet", "wire", "enrich", "import", "simulate", "malware"]),
 ];
 
 /// Crates that others build on: they are never tested with `testkit`, so that no crate is compiled twice.
