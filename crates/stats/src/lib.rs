@@ -4,10 +4,14 @@
 //! are not finite: each has a defined result (mostly `None`), never a panic.
 
 pub mod baseline;
+pub mod bocpd;
 pub mod changefinder;
 pub mod conformal;
 pub mod ensemble;
+pub mod glasso;
 pub mod naive;
+pub mod nmf;
+pub mod pelt;
 pub mod regression;
 pub mod score;
 pub mod smooth;

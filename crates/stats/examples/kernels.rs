@@ -1,0 +1,90 @@
+//! CPU time of the inner loops on the sizes of a day: `cargo run --release -p noroshi-stats --example kernels`.
+//!
+//! Prints one JSON line per kernel: what, seconds, per unit. Inputs come from a fixed seed.
+
+use nalgebra::DMatrix;
+use noroshi_stats::changefinder::{ChangeFinder, Settings};
+use noroshi_stats::{glasso, nmf, pelt};
+use std::time::Instant;
+
+/// Ports and minutes of a day.
+const PORTS: usize = 65_536;
+const MINUTES: usize = 1_440;
+
+fn main() {
+    let mut random = Random(7);
+    let counts: Vec<u16> = (0..PORTS * MINUTES).map(|_| (random.next() & 31) as u16).collect();
+    report("changefinder, order 2, 65,536 ports x 1,440 minutes", counts.len() as f64, || {
+        counts.chunks_exact(MINUTES).map(day_score).sum()
+    });
+    let mut detectors = vec![ChangeFinder::new(Settings::default()); PORTS];
+    for minute in 0..60 {
+        one_minute(&mut detectors, &counts, minute);
+    }
+    report("changefinder, one new minute of all ports", PORTS as f64, || one_minute(&mut detectors, &counts, 60));
+    let series: Vec<f64> =
+        (0..200 * MINUTES).map(|i| ((random.next() & 15) + if i % MINUTES > 700 { 8 } else { 0 }) as f64).collect();
+    report("pelt, Poisson cost, 200 x 1,440", 200.0, || {
+        series.chunks_exact(MINUTES).map(|values| pelt::changes(values, pelt::penalty(MINUTES), 1.0).len() as f64).sum()
+    });
+    let covariance = factor_covariance(&mut random, 1_000, 20);
+    report("graphical lasso, 1,000 variables of 20 dense factors", 1.0, || {
+        glasso::graphical_lasso(&covariance, 1_000, 0.3, 1e-4, None).map_or(0.0, |found| found.edges().count() as f64)
+    });
+    let table = DMatrix::from_fn(1_000, MINUTES, |_, _| (random.next() & 15) as f64);
+    report("nmf, 1,000 x 1,440, rank 30, 200 updates", 1.0, || {
+        nmf::factorise(&table, 30, 200, 0.0).map_or(0.0, |factors| factors.error)
+    });
+}
+
+fn day_score(day: &[u16]) -> f64 {
+    let mut detector = ChangeFinder::new(Settings::default());
+    day.iter().filter_map(|count| detector.update(f64::from(*count))).fold(0.0, f64::max)
+}
+
+fn one_minute(detectors: &mut [ChangeFinder], counts: &[u16], minute: usize) -> f64 {
+    let newest = counts.chunks_exact(MINUTES).map(|day| f64::from(day[minute]));
+    detectors.iter_mut().zip(newest).filter_map(|(detector, count)| detector.update(count)).sum()
+}
+
+/// Covariance of variables that follow a few common factors, as scanners of one botnet do.
+fn factor_covariance(random: &mut Random, size: usize, factors: usize) -> Vec<f64> {
+    let samples = MINUTES;
+    let loads: Vec<f64> = (0..size * factors).map(|_| random.uniform() - 0.5).collect();
+    let mut rows = vec![0.0; samples * size];
+    for row in rows.chunks_exact_mut(size) {
+        let moved: Vec<f64> = (0..factors).map(|_| random.uniform() - 0.5).collect();
+        for (variable, value) in row.iter_mut().enumerate() {
+            let common: f64 = loads[variable * factors..][..factors].iter().zip(&moved).map(|(a, b)| a * b).sum();
+            *value = 4.0 * common + random.uniform() - 0.5;
+        }
+    }
+    let table = DMatrix::from_row_slice(samples, size, &rows);
+    (table.tr_mul(&table) / samples as f64).as_slice().to_vec()
+}
+
+fn report(what: &str, units: f64, work: impl FnOnce() -> f64) {
+    let start = Instant::now();
+    let result = work();
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{{\"what\": \"{what}\", \"seconds\": {seconds:.4}, \"per_unit\": {:.3e}, \"result\": {result:.3}}}",
+        seconds / units
+    );
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn uniform(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
