@@ -1,9 +1,8 @@
 //! Prints the data dictionary as Markdown; `cargo xtask gen` keeps `docs/reference/data-dictionary.md` equal to it.
 
-use noroshi_model::columns::{Column, PACKETS};
+use noroshi_model::columns::Column;
 use noroshi_model::packet::{Oddities, ToolBits};
-use noroshi_model::request::REQUESTS;
-use noroshi_model::session::SESSIONS;
+use noroshi_model::tables::TABLES;
 
 /// The declarations of the bits, for the sentences beside them.
 const SOURCE: &str = include_str!("../src/packet.rs");
@@ -15,9 +14,7 @@ fn main() {
         "Addresses are 16 bytes in network order, IPv4 mapped (`::ffff:a.b.c.d`). Times are nanoseconds since 1970, UTC."
     );
     println!("A column that may be null says what null means.");
-    table("packets", "one row per packet", PACKETS);
-    table("sessions", "one row per dialogue with a honeypot", SESSIONS);
-    table("requests", "one row per request to an amplification honeypot", REQUESTS);
+    TABLES.iter().for_each(|declared| table(declared.name, declared.rows, declared.columns));
     bits("oddities", "What is odd about a packet.", Oddities::NAMES.iter().map(|(bit, code)| (bit.0, *code)));
     bits(
         "tool_bits",

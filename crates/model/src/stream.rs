@@ -17,6 +17,16 @@ impl SchemaId {
     pub const SESSIONS: SchemaId = SchemaId(2);
     /// Table `requests`, first version.
     pub const REQUESTS: SchemaId = SchemaId(3);
+    /// Table `scans`, first version.
+    pub const SCANS: SchemaId = SchemaId(4);
+    /// Table `campaigns`, first version.
+    pub const CAMPAIGNS: SchemaId = SchemaId(5);
+    /// Table `attacks`, first version.
+    pub const ATTACKS: SchemaId = SchemaId(6);
+    /// Table `infections`, first version.
+    pub const INFECTIONS: SchemaId = SchemaId(7);
+    /// Table `alerts`, first version.
+    pub const ALERTS: SchemaId = SchemaId(8);
     /// A batch without rows: it only declares gaps.
     pub const NONE: SchemaId = SchemaId(0);
 }

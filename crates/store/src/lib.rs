@@ -11,7 +11,7 @@ pub mod query;
 pub mod rollup;
 pub mod statistics;
 
-pub use journal::{Appended, Journal, JournalBatch, JournalError, JournalRow};
+pub use journal::{Appended, Journal, JournalBatch, JournalError, JournalRow, RecordError, Recorder};
 pub use lake::{Lake, LakeError, Mover};
 pub use query::{Answer, Limits, QueryError, Rows};
 pub use rollup::{Enrich, Origin};

@@ -10,11 +10,14 @@
 
 mod account;
 mod read;
+mod record;
 mod schema;
 mod writer;
 
 pub use account::Refusal;
 pub use read::{JournalRow, StreamAccount};
+pub(crate) use record::is_recorder;
+pub use record::{RecordError, Recorder};
 
 use bytes::Bytes;
 use noroshi_model::stream::{Gap, SchemaId};

@@ -122,13 +122,14 @@ impl Lake {
         Ok(table.replace(&files, adds, same_rows, operation).await?.then_some(compacted))
     }
 
-    /// Gives up the oldest partitions of each table that is over its budget in bytes, never the newest one.
+    /// Gives up the oldest partitions of each table that is over its budget in bytes, never the newest one. A table
+    /// without a budget here has the one of its declaration.
     pub async fn retain(&self, budgets: &HashMap<String, u64>) -> Result<Vec<Freed>, LakeError> {
         let mut freed = Vec::new();
         for table in &self.shared.tables {
-            let Some(budget) = budgets.get(table.spec.name) else { continue };
-            if !matches!(table.spec.feed, Feed::Gaps) {
-                freed.extend(retain_table(table, *budget).await?);
+            let budget = budgets.get(table.spec.name).copied().or(table.spec.keep_bytes);
+            if let (Some(budget), false) = (budget, matches!(table.spec.feed, Feed::Gaps)) {
+                freed.extend(retain_table(table, budget).await?);
             }
         }
         Ok(freed)

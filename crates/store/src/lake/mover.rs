@@ -9,13 +9,13 @@ use super::spec::Feed;
 use super::types::to_lake;
 use super::{Lake, LakeError, LakeTable};
 use crate::format::hexadecimal;
-use crate::journal::{Journal, JournalRow};
+use crate::journal::{Journal, JournalRow, is_recorder};
 use crate::rollup::{Enrich, PacketColumns, Rollup};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
-use noroshi_model::columns::{Column, schema_of};
 use noroshi_model::stream::{Gap, GapReason, SchemaId};
+use noroshi_model::tables::of_schema;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,8 +166,7 @@ fn read_records(row: &JournalRow) -> Result<Vec<RecordBatch>, GapReason> {
     if row.records == 0 {
         return Ok(Vec::new());
     }
-    let columns = columns_of(row.schema).ok_or(GapReason::Refused)?;
-    let schema = schema_of(columns);
+    let schema = of_schema(row.schema).ok_or(GapReason::Refused)?.arrow();
     let reader = StreamReader::try_new(&row.bytes[..], None).map_err(|_| GapReason::Refused)?;
     let mut batches = Vec::new();
     for batch in reader {
@@ -181,23 +180,16 @@ fn read_records(row: &JournalRow) -> Result<Vec<RecordBatch>, GapReason> {
     if found as u64 == row.records { Ok(batches) } else { Err(GapReason::Refused) }
 }
 
-fn columns_of(id: SchemaId) -> Option<&'static [Column]> {
-    super::spec::all().into_iter().find_map(|spec| match spec.feed {
-        Feed::Base(of, columns) if of == id => Some(columns),
-        _ => None,
-    })
-}
-
 fn rows_for<'a>(
     feed: Feed,
     decoded: impl Iterator<Item = &'a Decoded>,
     enrich: &Enrich,
 ) -> Result<Vec<RecordBatch>, ArrowError> {
     match feed {
-        Feed::Base(id, columns) => decoded
-            .filter(|decoded| decoded.row.schema == id)
-            .flat_map(|decoded| decoded.batches.iter().map(|batch| (&decoded.row.sensor, batch)))
-            .map(|(sensor, batch)| to_lake(columns, batch, sensor))
+        Feed::Base(table) => decoded
+            .filter(|decoded| decoded.row.schema == table.schema)
+            .flat_map(|decoded| decoded.batches.iter().map(|batch| (&*decoded.row.sensor, batch)))
+            .map(|(sender, batch)| to_lake(table.columns, batch, (!is_recorder(sender)).then_some(sender)))
             .collect(),
         Feed::Gaps => Ok(gap_rows(decoded)?.into_iter().collect()),
         Feed::Rollup(grouping) => {

@@ -1,22 +1,18 @@
-//! The tables of the lake, one line each. To add a table of observations, declare its columns in `model`, give it a
-//! schema id, and add it to [`all`]; a roll-up is a [`Grouping`].
+//! The tables of the lake: those that `model` declares ([`noroshi_model::tables`]), the account of losses, the roll-ups.
 
 use super::table::Encodings;
 use super::types::{lake_schema, timestamp};
 use crate::rollup::Grouping;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::parquet::basic::Encoding::{DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY};
-use noroshi_model::columns::{Column, PACKETS};
-use noroshi_model::request::REQUESTS;
-use noroshi_model::session::SESSIONS;
-use noroshi_model::stream::SchemaId;
+use noroshi_model::tables::{TABLES, Table};
 use std::sync::Arc;
 
 /// Where a table's rows come from.
 #[derive(Clone, Copy)]
 pub(crate) enum Feed {
     /// Journal rows of that schema, as they are.
-    Base(SchemaId, &'static [Column]),
+    Base(&'static Table),
     /// What batches declared lost, and what the disk damaged.
     Gaps,
     /// Packets, counted per minute and key.
@@ -32,11 +28,16 @@ pub(crate) struct TableSpec {
     /// Partition column: text, made by us.
     pub partition: &'static str,
     /// Columns with min/max per file in the log, comma separated.
-    pub stats_columns: &'static str,
+    pub stats_columns: String,
     pub encodings: Encodings,
     /// Order of rows within a compacted file.
-    pub order: &'static str,
+    pub order: String,
+    /// Bytes that it may occupy unless configured otherwise; `None` is kept for ever.
+    pub keep_bytes: Option<u64>,
 }
+
+/// Bytes that a roll-up may occupy unless configured otherwise.
+const ROLLUP_BYTES: u64 = 8 << 30;
 
 const PACKET_ENCODINGS: Encodings = &[
     ("ts", DELTA_BINARY_PACKED),
@@ -49,23 +50,28 @@ const PACKET_ENCODINGS: Encodings = &[
 
 /// Every table, base tables first.
 pub(crate) fn all() -> Vec<TableSpec> {
-    let base = |name, id, columns, stats_columns, encodings, order| TableSpec {
-        name,
-        feed: Feed::Base(id, columns),
-        schema: lake_schema(columns),
-        partition: "hour",
-        stats_columns,
-        encodings,
-        order,
-    };
-    let mut tables = vec![
-        base("packets", SchemaId::PACKETS, PACKETS, "ts,sensor,proto,dport", PACKET_ENCODINGS, "proto, dport, src, ts"),
-        base("sessions", SchemaId::SESSIONS, SESSIONS, "ts,sensor", &[], "ts"),
-        base("requests", SchemaId::REQUESTS, REQUESTS, "ts,sensor", &[], "ts"),
-        gaps(),
-    ];
+    let mut tables: Vec<TableSpec> = TABLES.iter().map(base).collect();
+    tables.push(gaps());
     tables.extend(Grouping::ALL.into_iter().map(rollup));
     tables
+}
+
+fn base(table: &'static Table) -> TableSpec {
+    TableSpec {
+        name: table.name,
+        feed: Feed::Base(table),
+        schema: lake_schema(table.columns),
+        partition: "hour",
+        stats_columns: table.narrowed_by.join(","),
+        encodings: if table.name == "packets" { PACKET_ENCODINGS } else { &[] },
+        order: quoted(table.order),
+        keep_bytes: Some(table.keep_bytes),
+    }
+}
+
+/// Names as SQL takes them, whatever words they are.
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn gaps() -> TableSpec {
@@ -82,9 +88,10 @@ pub(super) fn gaps() -> TableSpec {
             field("reason", DataType::Utf8),
         ])),
         partition: "reason",
-        stats_columns: "sensor",
+        stats_columns: "sensor".to_owned(),
         encodings: &[],
-        order: "sensor, epoch, first_seq",
+        order: quoted(&["sensor", "epoch", "first_seq"]),
+        keep_bytes: None,
     }
 }
 
@@ -103,8 +110,9 @@ pub(crate) fn rollup(grouping: Grouping) -> TableSpec {
         feed: Feed::Rollup(grouping),
         schema: Arc::new(Schema::new(fields)),
         partition: "day",
-        stats_columns: "minute,sensor",
+        stats_columns: "minute,sensor".to_owned(),
         encodings: &[],
-        order: "minute",
+        order: quoted(&["minute"]),
+        keep_bytes: Some(ROLLUP_BYTES),
     }
 }

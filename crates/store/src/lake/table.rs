@@ -206,7 +206,7 @@ async fn create(delta: &DeltaTable, spec: &TableSpec) -> Result<DeltaTable, Delt
         .with_partition_columns([spec.partition])
         .with_configuration([
             // Statistics of the columns that questions narrow by; more would only lengthen the log.
-            ("delta.dataSkippingStatsColumns", Some(spec.stats_columns)),
+            ("delta.dataSkippingStatsColumns", Some(spec.stats_columns.as_str())),
             ("delta.checkpointInterval", Some("50")),
         ])
         .await

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | time, ns | `ts` timestamp in µs, UTC, and `ts_nanos` short: the 0 to 999 ns past it |
 //! | address, 16 bytes | binary: 4 bytes for IPv4, 16 for IPv6, network order |
-//! | uint8, uint16, uint32, uint64 | short, integer, long, long |
+//! | uint8, uint16, uint32 | short, integer, long |
+//! | uint64 | long with the same bits, so negative past 2^63 |
 //! | keyword, text | string |
 //! | list of text | array of string |
 
@@ -16,7 +17,9 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampNanosecondType};
+use arrow::datatypes::{
+    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampNanosecondType, UInt64Type,
+};
 use arrow::error::ArrowError;
 use noroshi_model::Nanos;
 use noroshi_model::columns::{Column, Type};
@@ -63,8 +66,13 @@ pub(crate) fn lake_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// A batch in the lake's types. `sensor` replaces what the batch says: identity comes from the certificate.
-pub(crate) fn to_lake(columns: &[Column], batch: &RecordBatch, sensor: &str) -> Result<RecordBatch, ArrowError> {
+/// A batch in the lake's types. `sensor` replaces what the batch says: identity comes from the certificate. Without it
+/// the batch is the hub's own, and names the sensors that its rows speak of.
+pub(crate) fn to_lake(
+    columns: &[Column],
+    batch: &RecordBatch,
+    sensor: Option<&str>,
+) -> Result<RecordBatch, ArrowError> {
     let rows = batch.num_rows();
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len() + 2);
     for column in columns {
@@ -72,9 +80,12 @@ pub(crate) fn to_lake(columns: &[Column], batch: &RecordBatch, sensor: &str) -> 
             .column_by_name(column.name)
             .ok_or_else(|| ArrowError::SchemaError(format!("column {} is missing", column.name)))?;
         match column.kind {
-            Type::Keyword if column.name == "sensor" => arrays.push(repeated(sensor, rows)),
+            Type::Keyword if column.name == "sensor" && sensor.is_some() => {
+                arrays.push(repeated(sensor.unwrap_or_default(), rows));
+            }
             Type::Time => arrays.extend(split_time(array)?),
             Type::Address => arrays.push(short_addresses(array)?),
+            Type::U64 => arrays.push(same_bits(array)?),
             _ => arrays.push(cast(array, fields_of(column)[0].data_type())?),
         }
     }
@@ -93,6 +104,14 @@ fn split_time(array: &ArrayRef) -> Result<[ArrayRef; 2], ArrowError> {
     let micros: TimestampMicrosecondArray = times.unary(|ns| ns.div_euclid(1000));
     let nanos: Int16Array = times.unary(|ns| ns.rem_euclid(1000) as i16);
     Ok([Arc::new(micros.with_timezone("UTC")), Arc::new(nanos)])
+}
+
+/// Past 2^63 the number is negative in the lake: hashes keep their bits, and no count comes that far.
+fn same_bits(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let numbers = array
+        .as_primitive_opt::<UInt64Type>()
+        .ok_or_else(|| ArrowError::SchemaError("a number does not have 64 bits".into()))?;
+    Ok(Arc::new(numbers.unary::<_, Int64Type>(|number| number as i64)))
 }
 
 fn short_addresses(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -147,7 +166,7 @@ mod tests {
 
     fn lake(rows: Vec<Packet>) -> RecordBatch {
         let batch = packets_record_batch(&PacketBatch { rows, sensor: "claimed".into(), ..PacketBatch::default() });
-        to_lake(PACKETS, &batch, "certified").unwrap()
+        to_lake(PACKETS, &batch, Some("certified")).unwrap()
     }
 
     #[test]

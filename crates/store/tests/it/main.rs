@@ -1,5 +1,6 @@
 //! Integration tests of the store, one binary.
 
+mod findings;
 mod interop;
 mod journal;
 mod kill;
