@@ -57,6 +57,8 @@ fn judge(order: &Order, stream: &[u8]) -> Result<(), String> {
     sender(&batch, &order.sensor)?;
     match order.schema {
         SchemaId::PACKETS => noroshi_model::rows::packet_batch(&batch).map(drop).map_err(|error| text(&error)),
+        SchemaId::SESSIONS => noroshi_model::session::sessions(&batch).map(drop).map_err(|error| text(&error)),
+        SchemaId::REQUESTS => noroshi_model::request::requests(&batch).map(drop).map_err(|error| text(&error)),
         _ => Err("no such schema".into()),
     }
 }

@@ -15,6 +15,7 @@ pub mod finding;
 pub mod findings;
 pub mod incident;
 pub mod infection;
+pub mod lure;
 pub mod member;
 pub mod packet;
 pub mod policy;

@@ -3,9 +3,10 @@
 //! The hub *requests*, the file of the hosting organisation is the *ceiling*. [`Policy::stricter`] joins both; the
 //! result is never looser than either (a property test holds it) and is computed on the sensor, before anything
 //! touches its disk. No field names a command, a path or an outbound address, so a hub that was taken over can make a
-//! sensor see less, never do more.
+//! sensor see less, never do more. Lures are the one thing that acts, so both hands must name each of them.
 
 use crate::Prefix;
+use crate::lure::Lure;
 use std::fmt;
 use std::str::FromStr;
 
@@ -56,7 +57,10 @@ pub const FILTER_LENGTH_MAX: usize = 1024;
 /// Most monitored prefixes in one policy.
 pub const PREFIXES_MAX: usize = 4096;
 
-/// One hand of the policy, or the effective policy. The default is the loosest policy there is.
+/// Most bytes a second that all lures of one sensor may send in datagrams: 16 kbit/s (`docs/operate/lures.md`).
+pub const LURE_BYTES_MAX: u32 = 2_000;
+
+/// One hand of the policy, or the effective policy. The default is the loosest policy there is, except that no lure runs.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
@@ -74,6 +78,16 @@ pub struct Policy {
     pub destination_addresses: Anonymise,
     /// Bytes the spool may use on the sensor's disk, at least [`SPOOL_BYTES_MIN`].
     pub spool_bytes: u64,
+    /// Lures that may run; none unless both hands name it. Sensors of before lures read policies without it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lures: Vec<Lure>,
+    /// Bytes of datagrams that all lures together may send in any second, at most [`LURE_BYTES_MAX`].
+    #[serde(skip_serializing_if = "is_most")]
+    pub lure_bytes: u32,
+}
+
+fn is_most(bytes: &u32) -> bool {
+    *bytes == LURE_BYTES_MAX
 }
 
 impl Default for Policy {
@@ -86,6 +100,8 @@ impl Default for Policy {
             source_addresses: Anonymise::None,
             destination_addresses: Anonymise::None,
             spool_bytes: 16 << 30,
+            lures: Vec::new(),
+            lure_bytes: LURE_BYTES_MAX,
         }
     }
 }
@@ -152,6 +168,8 @@ impl Policy {
         "source_addresses",
         "destination_addresses",
         "spool_bytes",
+        "lures",
+        "lure_bytes",
     ];
 
     /// The stricter of both hands, field by field.
@@ -169,6 +187,8 @@ impl Policy {
             source_addresses: self.source_addresses.max(other.source_addresses),
             destination_addresses: self.destination_addresses.max(other.destination_addresses),
             spool_bytes: self.spool_bytes.min(other.spool_bytes).max(SPOOL_BYTES_MIN),
+            lures: sorted(self.lures.iter().copied().filter(|lure| other.lures.contains(lure)).collect()),
+            lure_bytes: self.lure_bytes.min(other.lure_bytes).min(LURE_BYTES_MAX),
         }
     }
 
@@ -186,6 +206,8 @@ impl Policy {
             && self.source_addresses >= ceiling.source_addresses
             && self.destination_addresses >= ceiling.destination_addresses
             && self.spool_bytes <= ceiling.spool_bytes.max(SPOOL_BYTES_MIN)
+            && self.lures.iter().all(|lure| ceiling.lures.contains(lure))
+            && self.lure_bytes <= ceiling.lure_bytes
     }
 
     /// Refuses values outside their bounds; filters are only measured here, the sensor compiles them.
@@ -199,6 +221,9 @@ impl Policy {
         }
         if self.spool_bytes < SPOOL_BYTES_MIN {
             return Err(value("spool_bytes", self.spool_bytes.to_string(), "at least 16777216 (16 MiB)"));
+        }
+        if self.lure_bytes > LURE_BYTES_MAX {
+            return Err(value("lure_bytes", self.lure_bytes.to_string(), "a number from 0 to 2000"));
         }
         if let Some(long) = self.filter.iter().find(|f| f.len() > FILTER_LENGTH_MAX || f.contains(char::is_control)) {
             return Err(value("filter", long.chars().take(40).collect(), "one line of at most 1024 characters"));
@@ -228,6 +253,12 @@ impl Policy {
             "source_addresses" => next.source_addresses = text.parse()?,
             "destination_addresses" => next.destination_addresses = text.parse()?,
             "spool_bytes" => next.spool_bytes = text.parse().map_err(|_| refused("a number of bytes"))?,
+            "lures" if text.is_empty() || text == "none" => next.lures = Vec::new(),
+            "lures" => {
+                let list: Result<Vec<Lure>, _> = text.split(',').map(|name| name.trim().parse()).collect();
+                next.lures = sorted(list.map_err(|_| refused(LURES_EXPECTED))?);
+            }
+            "lure_bytes" => next.lure_bytes = text.parse().map_err(|_| refused("a number from 0 to 2000"))?,
             _ => return Err(PolicyError::Key { key: key.into() }),
         }
         next.check()?;
@@ -256,9 +287,23 @@ impl Policy {
             self.source_addresses.to_string(),
             self.destination_addresses.to_string(),
             self.spool_bytes.to_string(),
+            match &self.lures[..] {
+                [] => "none".into(),
+                some => some.iter().map(|lure| lure.name()).collect::<Vec<_>>().join(","),
+            },
+            self.lure_bytes.to_string(),
         ];
         Policy::KEYS.iter().copied().zip(values).collect()
     }
+}
+
+const LURES_EXPECTED: &str = "none, or some of telnet, ssh, http, tcp, dns, ntp, ssdp, cldap, memcached, snmp, coap, \
+                              ws-discovery, generic";
+
+fn sorted(mut lures: Vec<Lure>) -> Vec<Lure> {
+    lures.sort();
+    lures.dedup();
+    lures
 }
 
 fn covers(outer: Prefix, inner: Prefix) -> bool {
@@ -299,18 +344,34 @@ mod tests {
             anonymise(),
             anonymise(),
             SPOOL_BYTES_MIN..1 << 40,
+            proptest::collection::vec(proptest::sample::select(Lure::ALL.to_vec()), 0..4),
+            0u32..=LURE_BYTES_MAX,
         )
-            .prop_map(|(filter, prefixes, sample_one_in, payload_bytes, source, destination, spool_bytes)| {
-                Policy {
+            .prop_map(
+                |(
                     filter,
                     prefixes,
                     sample_one_in,
                     payload_bytes,
-                    source_addresses: source,
-                    destination_addresses: destination,
+                    source,
+                    destination,
                     spool_bytes,
-                }
-            })
+                    lures,
+                    lure_bytes,
+                )| {
+                    Policy {
+                        filter,
+                        prefixes,
+                        sample_one_in,
+                        payload_bytes,
+                        source_addresses: source,
+                        destination_addresses: destination,
+                        spool_bytes,
+                        lures,
+                        lure_bytes,
+                    }
+                },
+            )
     }
 
     proptest! {
@@ -335,6 +396,19 @@ mod tests {
     }
 
     #[test]
+    fn a_lure_runs_only_when_both_hands_name_it() {
+        let named = |lures: &str| {
+            let mut policy = Policy::default();
+            policy.set(&format!("lures={lures}")).unwrap();
+            policy
+        };
+        assert!(Policy::default().stricter(&named("telnet,dns")).lures.is_empty());
+        assert!(named("telnet").stricter(&Policy::default()).lures.is_empty());
+        assert_eq!(named("dns,telnet").stricter(&named("telnet,ntp")).lures, [Lure::Telnet]);
+        assert!(named("none").lures.is_empty());
+    }
+
+    #[test]
     fn settings_are_typed_and_refusals_help() {
         let mut policy = Policy::default();
         policy.set("payload_bytes=64").unwrap();
@@ -344,9 +418,16 @@ mod tests {
         assert_eq!(policy.prefixes.as_ref().unwrap().len(), 2);
         let refusal = policy.clone().set("payload_byte=0").unwrap_err().to_string();
         assert!(refusal.contains("did you mean \"payload_bytes\""), "{refusal}");
-        for bad in
-            ["command=/bin/sh", "payload_bytes=-1", "payload_bytes=70000", "sample_one_in=0", "filter", "spool_bytes=1"]
-        {
+        for bad in [
+            "lures=shell",
+            "lure_bytes=99999",
+            "command=/bin/sh",
+            "payload_bytes=-1",
+            "payload_bytes=70000",
+            "sample_one_in=0",
+            "filter",
+            "spool_bytes=1",
+        ] {
             assert!(policy.clone().set(bad).is_err(), "{bad}");
         }
         assert_eq!(policy.changes(&Policy::default()).len(), 3);

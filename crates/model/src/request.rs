@@ -5,6 +5,7 @@
 
 use crate::columns::{Column, Type, optional, required, schema_of};
 use crate::finding::Vector;
+use crate::rows::RowsError;
 use crate::{Addr, Nanos, arrays};
 use arrow_array::{ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,20 @@ pub enum Withheld {
 }
 
 impl Withheld {
+    /// All.
+    pub const ALL: [Withheld; 10] = [
+        Withheld::No,
+        Withheld::Nothing,
+        Withheld::Malformed,
+        Withheld::PrefixBudget,
+        Withheld::SensorBudget,
+        Withheld::Muted,
+        Withheld::TooLarge,
+        Withheld::TableFull,
+        Withheld::Forbidden,
+        Withheld::Unsent,
+    ];
+
     /// The published name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -135,6 +150,42 @@ pub fn record_batch(rows: &[Request]) -> RecordBatch {
     RecordBatch::try_new(schema_of(REQUESTS), arrays).expect("arrays follow the declared columns")
 }
 
+/// Requests from a batch with the columns of [`REQUESTS`]; the inverse of [`record_batch`].
+pub fn requests(batch: &RecordBatch) -> Result<Vec<Request>, RowsError> {
+    let read = arrays::Read::new(batch, REQUESTS)?;
+    let (ts, sensor, src, dst) =
+        (read.times("ts"), read.keywords("sensor"), read.addresses("src"), read.addresses("dst"));
+    let (sport, dport, vector) = (read.u16s("sport"), read.u16s("dport"), read.keywords("vector"));
+    let (method, name, withheld) = (read.keywords("method"), read.texts("name"), read.keywords("withheld"));
+    let (request_bytes, reply_bytes) = (read.u32s("request_bytes"), read.u32s("reply_bytes"));
+    let (request_hash, ttl, payload) = (read.u64s("request_hash"), read.u8s("ttl"), read.bytes("payload"));
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    (0..batch.num_rows())
+        .map(|row| {
+            let impossible = |column| RowsError::Value { row, column };
+            let named = vector(row).and_then(|name| Vector::ALL.iter().find(|vector| vector.name() == name));
+            let why = withheld(row).and_then(|name| Withheld::ALL.into_iter().find(|why| why.name() == name));
+            Ok(Request {
+                ts: ts(row).ok_or(impossible("ts"))?,
+                sensor: text(sensor(row)),
+                src: src(row).ok_or(impossible("src"))?,
+                dst: dst(row).ok_or(impossible("dst"))?,
+                sport: sport(row).unwrap_or(0),
+                dport: dport(row).unwrap_or(0),
+                vector: *named.ok_or(impossible("vector"))?,
+                method: text(method(row)),
+                name: text(name(row)),
+                request_bytes: request_bytes(row).unwrap_or(0),
+                reply_bytes: reply_bytes(row).unwrap_or(0),
+                withheld: why.ok_or(impossible("withheld"))?,
+                request_hash: request_hash(row).unwrap_or(0),
+                ttl: ttl(row),
+                payload: payload(row),
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,8 +209,11 @@ mod tests {
             ttl: None,
             payload: Vec::new(),
         };
-        let batch = record_batch(&[row]);
-        assert_eq!(batch.num_rows(), 1);
+        let other = Request { ttl: Some(9), payload: vec![1, 2], withheld: Withheld::No, ..row.clone() };
+        let rows = [row, other];
+        let batch = record_batch(&rows);
+        assert_eq!(batch.num_rows(), 2);
+        assert_eq!(requests(&batch).unwrap(), rows);
         assert_eq!(batch.num_columns(), REQUESTS.len());
         assert!(batch.column_by_name("payload").unwrap().is_null(0));
     }

@@ -16,11 +16,11 @@ use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, Primitive
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use std::sync::Arc;
 
-/// A record batch that is not a batch of table `packets`.
+/// A record batch that is not a batch of its table.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RowsError {
-    /// Schema differs from [`packets_schema`].
-    #[error("the columns are not those of table packets")]
+    /// Schema differs from the declared one.
+    #[error("the columns are not those of the table")]
     Schema,
     /// A value that no decoder makes.
     #[error("row {row}: {column} holds an impossible value")]

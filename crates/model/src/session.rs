@@ -4,6 +4,7 @@
 //! Every text here was chosen by a stranger: escape it wherever it is shown.
 
 use crate::columns::{Column, Type, optional, required, schema_of};
+use crate::rows::RowsError;
 use crate::{Addr, Nanos, arrays};
 use arrow_array::{ArrayRef, RecordBatch};
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,54 @@ pub fn record_batch(rows: &[Session]) -> RecordBatch {
     RecordBatch::try_new(schema_of(SESSIONS), arrays).expect("arrays follow the declared columns")
 }
 
+/// Sessions from a batch with the columns of [`SESSIONS`]; the inverse of [`record_batch`].
+pub fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, RowsError> {
+    let read = arrays::Read::new(batch, SESSIONS)?;
+    let (ts, end, sensor, origin) =
+        (read.times("ts"), read.times("end"), read.keywords("sensor"), read.keywords("origin"));
+    let (id, src, dst) = (read.texts("session"), read.addresses("src"), read.addresses("dst"));
+    let (sport, dport, protocol) = (read.u16s("sport"), read.u16s("dport"), read.keywords("protocol"));
+    let (client, fingerprint, arch) = (read.texts("client"), read.keywords("fingerprint"), read.keywords("arch"));
+    let (accepted, refused) = (read.u32s("logins_accepted"), read.u32s("logins_refused"));
+    let (credentials, commands) = (read.text_lists("credentials"), read.text_lists("commands"));
+    let (urls, hashes) = (read.text_lists("urls"), read.text_lists("hashes"));
+    let (bytes_in, bytes_out, truncated) = (read.u64s("bytes_in"), read.u64s("bytes_out"), read.bools("truncated"));
+    let (steps, recording, extra) = (read.texts("steps"), read.texts("recording"), read.texts("extra"));
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    (0..batch.num_rows())
+        .map(|row| {
+            let impossible = |column| RowsError::Value { row, column };
+            Ok(Session {
+                ts: ts(row).ok_or(impossible("ts"))?,
+                end: end(row).ok_or(impossible("end"))?,
+                sensor: text(sensor(row)),
+                origin: text(origin(row)),
+                id: text(id(row)),
+                src: src(row),
+                dst: dst(row),
+                sport: sport(row),
+                dport: dport(row),
+                protocol: text(protocol(row)),
+                client: client(row).map(str::to_owned),
+                fingerprint: fingerprint(row).map(str::to_owned),
+                arch: arch(row).map(str::to_owned),
+                logins_accepted: accepted(row).unwrap_or(0),
+                logins_refused: refused(row).unwrap_or(0),
+                credentials: credentials(row),
+                commands: commands(row),
+                urls: urls(row),
+                hashes: hashes(row),
+                bytes_in: bytes_in(row).unwrap_or(0),
+                bytes_out: bytes_out(row).unwrap_or(0),
+                truncated: truncated(row).unwrap_or(false),
+                steps: text(steps(row)),
+                recording: recording(row).map(str::to_owned),
+                extra: text(extra(row)),
+            })
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +183,9 @@ mod tests {
     #[test]
     fn rows_fit_the_declared_columns() {
         let row = Session { credentials: vec!["root:vizxv".into()], src: Some(Addr::v4(1)), ..Session::default() };
-        let batch = record_batch(&[row, Session::default()]);
+        let rows = [row, Session::default()];
+        let batch = record_batch(&rows);
+        assert_eq!(sessions(&batch).unwrap(), rows);
         assert_eq!(batch.num_rows(), 2);
         assert_eq!(batch.num_columns(), SESSIONS.len());
         assert!(batch.column_by_name("src").unwrap().is_null(1));

@@ -24,7 +24,12 @@ fn options() -> Result<IpcWriteOptions, ArrowError> {
 
 /// The fixed schema of that number.
 pub fn schema(id: SchemaId) -> Option<SchemaRef> {
-    (id == SchemaId::PACKETS).then(noroshi_model::columns::packets_schema)
+    match id {
+        SchemaId::PACKETS => Some(noroshi_model::columns::packets_schema()),
+        SchemaId::SESSIONS => Some(noroshi_model::columns::schema_of(noroshi_model::session::SESSIONS)),
+        SchemaId::REQUESTS => Some(noroshi_model::columns::schema_of(noroshi_model::request::REQUESTS)),
+        _ => None,
+    }
 }
 
 /// One batch as an Arrow IPC stream, columns compressed with LZ4.
@@ -39,17 +44,21 @@ pub fn encode(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
 
 /// The bytes that the schema message of a fixed schema has in a stream.
 fn schema_message(id: SchemaId) -> Option<&'static [u8]> {
-    static PACKETS: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let empty = RecordBatch::new_empty(noroshi_model::columns::packets_schema());
-        let mut out = Vec::new();
-        let mut writer = StreamWriter::try_new_with_options(&mut out, &empty.schema(), options().expect("compiled in"))
-            .expect("writing to memory");
-        writer.finish().expect("writing to memory");
-        drop(writer);
-        out.truncate(out.len() - END.len());
-        out
+    static KNOWN: LazyLock<Vec<(SchemaId, Vec<u8>)>> = LazyLock::new(|| {
+        let known = [SchemaId::PACKETS, SchemaId::SESSIONS, SchemaId::REQUESTS];
+        known.map(|id| (id, write_schema(&schema(id).expect("it has a schema")))).to_vec()
     });
-    (id == SchemaId::PACKETS).then(|| PACKETS.as_slice())
+    KNOWN.iter().find(|(known, _)| *known == id).map(|(_, message)| message.as_slice())
+}
+
+fn write_schema(schema: &SchemaRef) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = StreamWriter::try_new_with_options(&mut out, schema, options().expect("compiled in"))
+        .expect("writing to memory");
+    writer.finish().expect("writing to memory");
+    drop(writer);
+    out.truncate(out.len() - END.len());
+    out
 }
 
 /// Splits a stream made by [`encode`] into Flight messages, schema and end left out. The first of them is where the
