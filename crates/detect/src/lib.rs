@@ -23,6 +23,7 @@ pub mod series;
 mod set;
 mod shard;
 mod source;
+pub mod synchrony;
 mod tally;
 
 pub use config::Config;
