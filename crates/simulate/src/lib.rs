@@ -21,6 +21,7 @@
 //! ```
 
 mod emit;
+pub mod families;
 mod frame;
 mod plan;
 mod requests;
