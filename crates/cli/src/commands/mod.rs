@@ -52,6 +52,7 @@ mod sensor;
 mod simulate;
 #[cfg(feature = "hub")]
 mod stats;
+mod synchrony;
 #[cfg(feature = "hub")]
 mod up;
 
@@ -78,6 +79,7 @@ pub enum Command {
     Stats(stats::Args),
     Import(import::Args),
     Forecast(forecast::Args),
+    Synchrony(synchrony::Args),
     #[cfg(feature = "hub")]
     Export(export::Args),
     #[cfg(feature = "hub")]
@@ -110,6 +112,7 @@ impl Command {
             Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),
             Command::Forecast(args) => forecast::run(args),
+            Command::Synchrony(args) => synchrony::run(args),
             #[cfg(feature = "hub")]
             Command::Export(args) => export::run(args),
             #[cfg(feature = "hub")]

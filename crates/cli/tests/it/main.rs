@@ -14,3 +14,4 @@ mod report;
 mod sample;
 mod simulate;
 mod support;
+mod synchrony;
