@@ -21,6 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("store", &["model", "stats"]),
     ("detect", &["model", "stats"]),
     ("malware", &["model", "packet", "stats"]),
+    ("sandbox", &["model", "packet"]),
     ("correlate", &["model", "stats"]),
     ("alert", &["model", "enrich"]),
     ("share", &["model"]),
@@ -40,6 +41,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "store",
             "detect",
             "malware",
+            "sandbox",
             "correlate",
             "alert",
             "share",
@@ -58,8 +60,17 @@ const BASE: &[&str] = &["model", "stats", "packet", "wire", "enrich", "import", 
 const ONCE: &[&str] = &["arrow", "parquet", "datafusion", "deltalake"];
 
 /// What the program for the field never links.
-const NOT_IN_SENSOR: &[&str] =
-    &["datafusion", "deltalake", "parquet", "yara-x", "sqlx", "noroshi-store", "noroshi-api", "noroshi-portal-assets"];
+const NOT_IN_SENSOR: &[&str] = &[
+    "datafusion",
+    "deltalake",
+    "parquet",
+    "yara-x",
+    "sqlx",
+    "noroshi-sandbox",
+    "noroshi-store",
+    "noroshi-api",
+    "noroshi-portal-assets",
+];
 
 /// The table against what Cargo sees.
 pub(crate) fn table() -> Result<Complaints, String> {
