@@ -1,7 +1,7 @@
 //! `noroshi forecast`: what comes next, what rose, and how good such forecasts were.
 
-mod page;
-mod read;
+pub(super) mod page;
+pub(super) mod read;
 
 use crate::failure::Failure;
 use crate::terminal::escape;
@@ -55,7 +55,7 @@ pub struct Args {
 
 /// Where data come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Origin {
+pub(super) enum Origin {
     /// Observed on the Internet.
     Real,
     /// Made by a simulation.
@@ -63,7 +63,7 @@ enum Origin {
 }
 
 impl Origin {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Origin::Real => "real",
             Origin::Generated => "generated",

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 #[cfg(feature = "hub")]
 mod alert;
 mod analyze;
+mod brief;
 #[cfg(feature = "hub")]
 mod doctor;
 #[cfg(feature = "hub")]
@@ -80,6 +81,7 @@ pub enum Command {
     Import(import::Args),
     Forecast(forecast::Args),
     Synchrony(synchrony::Args),
+    Brief(brief::Args),
     #[cfg(feature = "hub")]
     Export(export::Args),
     #[cfg(feature = "hub")]
@@ -113,6 +115,7 @@ impl Command {
             Command::Import(args) => import::run(args),
             Command::Forecast(args) => forecast::run(args),
             Command::Synchrony(args) => synchrony::run(args),
+            Command::Brief(args) => brief::run(args),
             #[cfg(feature = "hub")]
             Command::Export(args) => export::run(args),
             #[cfg(feature = "hub")]

@@ -3,6 +3,7 @@
 #[cfg(feature = "hub")]
 mod alert;
 mod analyze;
+mod brief;
 #[cfg(feature = "hub")]
 mod fleet;
 mod forecast;

@@ -5,6 +5,7 @@
 //! intervals come from the errors that the combination really made. [`backtest`] replays all of it over history.
 
 pub mod backtest;
+pub mod brief;
 mod candidates;
 
 use crate::series::Series;

@@ -71,6 +71,12 @@ pub fn surges(series: &[Series], settings: &Settings) -> Vec<Surge> {
     found
 }
 
+/// The surges of one slot, ranked.
+pub fn surges_in(series: &[Series], slot: usize, settings: &Settings) -> Vec<Surge> {
+    let parts: Vec<&Series> = series.iter().filter(|series| series.key != TOTAL).collect();
+    in_slot(&parts, slot, settings)
+}
+
 /// Surges of one slot; only slots up to it are read for the judgement.
 fn in_slot(parts: &[&Series], slot: usize, settings: &Settings) -> Vec<Surge> {
     let mut candidates = Vec::new();

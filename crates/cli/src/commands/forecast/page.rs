@@ -13,7 +13,8 @@ const LEFT: f64 = 56.0;
 /// Surges listed; the command with --surges prints all.
 const SURGES_MAX: usize = 200;
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem;color:#1c2330;\
+/// Look of the pages on forecasts.
+pub(in super::super) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem;color:#1c2330;\
 background:#fff}table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-bottom:1px solid #d8dde6;text-align:right}\
 th:first-child,td:first-child,td.l,th.l{text-align:left}svg{width:100%;height:auto}.b95{fill:#cfe0f5}.b80{fill:#9fc3ec}\
 .a{fill:none;stroke:#1c2330;stroke-width:1.3}.f{fill:none;stroke:#0b5cad;stroke-width:1.6}.n{fill:none;stroke:#a63d00;stroke-width:1.2;\
@@ -22,7 +23,8 @@ stroke-dasharray:4 3}.x{stroke:#8a93a3;stroke-width:1}text{font-size:11px;fill:#
 @media(prefers-color-scheme:dark){body{background:#12161d;color:#e3e8f0}.a{stroke:#e3e8f0}.b95{fill:#1b3350}.b80{fill:#27527f}\
 .f{stroke:#6fb3ff}.n{stroke:#ff9d5c}.worse{color:#ff9d5c}text{fill:#a9b3c4}th,td{border-color:#2e3644}}";
 
-fn esc(text: &str) -> String {
+/// Foreign text for a page.
+pub(in super::super) fn esc(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '&' => "&amp;".into(),
