@@ -26,4 +26,6 @@ pub mod spool;
 pub mod state;
 pub mod uplink;
 
+mod trial;
+
 pub use error::SensorError;

@@ -166,6 +166,9 @@ impl Uplink {
                 if let Err(error) = put.send(&head, body).await {
                     return Ok(End::Broken(self.cause(put, error).await));
                 }
+                if crate::trial::broken("delete-order") {
+                    self.spool.acknowledge(last)?;
+                }
             }
             if produced.changed().await.is_err() {
                 return Ok(End::Again);

@@ -220,6 +220,11 @@ impl PutStream {
         }
         messages[0].app_metadata = metadata.into();
         messages[0].flight_descriptor = Some(FlightDescriptor::new_path(vec![head.schema.to_string()]));
+        self.send_messages(messages).await
+    }
+
+    /// Sends messages as they are: what [`PutStream::send`] makes of a batch, or what a test of the hub forges.
+    pub async fn send_messages(&self, messages: Vec<FlightData>) -> Result<(), ConnectError> {
         for message in messages {
             let gone = |_| ConnectError::Broken("the hub closed the stream".into());
             self.sender.send(message).await.map_err(gone)?;
@@ -232,5 +237,12 @@ impl PutStream {
         let Some(reply) = self.replies.lock().await.message().await? else { return Ok(None) };
         let malformed = |_| ConnectError::Broken("the hub sent an ack that this version cannot read".into());
         serde_json::from_slice(&reply.app_metadata).map(Some).map_err(malformed)
+    }
+
+    /// Sends nothing more, and reads the next ack.
+    pub async fn last_ack(self) -> Result<Option<Ack>, ConnectError> {
+        let PutStream { sender, replies } = self;
+        drop(sender);
+        PutStream { sender: mpsc::channel(1).0, replies }.ack().await
     }
 }

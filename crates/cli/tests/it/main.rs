@@ -7,12 +7,24 @@ mod brief;
 #[cfg(feature = "hub")]
 mod fleet;
 mod forecast;
+#[cfg(feature = "hub")]
+mod full;
 mod geo;
 mod help;
 mod import;
+#[cfg(feature = "hub")]
+mod kills;
+#[cfg(feature = "hub")]
+mod lab;
+#[cfg(feature = "hub")]
+mod oracle;
 mod packets;
+#[cfg(feature = "hub")]
+mod power;
 mod report;
 mod sample;
 mod simulate;
 mod support;
 mod synchrony;
+#[cfg(feature = "hub")]
+mod trial;

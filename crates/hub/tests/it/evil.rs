@@ -1,6 +1,7 @@
 //! A sensor with a good certificate and bad intentions.
 
 use super::support::{Lab, capture};
+use arrow_flight::FlightData;
 use noroshi_model::packet::{Has, Packet, PacketBatch};
 use noroshi_model::rows::packets_record_batch;
 use noroshi_model::stream::{Gap, GapReason, SchemaId};
@@ -8,7 +9,8 @@ use noroshi_model::{Addr, Nanos};
 use noroshi_sensor::state::StateDir;
 use noroshi_wire::client::PutStream;
 use noroshi_wire::message::{Epoch, Outcome};
-use noroshi_wire::{BatchHead, ConnectError, Connection, batch};
+use noroshi_wire::{Authority, BatchHead, ConnectError, Connection, SensorKey, SensorName, batch};
+use std::time::{Duration, SystemTime};
 
 const EPOCH: Epoch = Epoch([9; 16]);
 
@@ -151,4 +153,185 @@ async fn an_evil_sensor_does_not_disturb_an_honest_one() {
     assert_eq!(done.acknowledged, super::support::expected_packets(&path));
     assert_eq!(lab.count("kyoto").await as u64, done.acknowledged);
     assert_eq!(lab.count("evil").await, 0);
+}
+
+/// The messages of a good batch with their metadata, as the wire carries them; `change` makes them bad.
+fn raw(head: &BatchHead, body: Vec<u8>, change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value)) -> Vec<FlightData> {
+    let mut messages = batch::to_flight(body.into()).unwrap();
+    let mut metadata = serde_json::to_value(head).unwrap();
+    metadata["messages"] = messages.len().into();
+    change(&mut messages, &mut metadata);
+    if messages[0].app_metadata.is_empty() {
+        messages[0].app_metadata = serde_json::to_vec(&metadata).unwrap().into();
+    }
+    messages
+}
+
+/// Replaces each place where `old` stands.
+fn patch(bytes: &mut bytes::Bytes, old: &[u8], new: &[u8]) {
+    let mut changed = bytes.to_vec();
+    let at: Vec<usize> = (0..changed.len().saturating_sub(old.len() - 1)).filter(|at| changed[*at..].starts_with(old)).collect();
+    assert!(!at.is_empty(), "there is something to patch");
+    at.iter().for_each(|at| changed[*at..at + new.len()].copy_from_slice(new));
+    *bytes = changed.into();
+}
+
+type Change = Box<dyn FnOnce(&mut Vec<FlightData>, &mut serde_json::Value)>;
+
+/// What only a program written for it can send.
+fn forged_messages() -> Vec<(&'static str, Change)> {
+    fn case(what: &'static str, change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value) + 'static) -> (&'static str, Change) {
+        (what, Box::new(change))
+    }
+    vec![
+        case("metadata that is no JSON", |m, _| m[0].app_metadata = b"\xff\x00{"[..].into()),
+        case("metadata of a megabyte", |m, _| m[0].app_metadata = vec![b' '; 1 << 20].into()),
+        case("metadata nested without end", |m, _| m[0].app_metadata = vec![b'['; 100_000].into()),
+        case("more messages than a batch may have", |_, head| head["messages"] = 17.into()),
+        case("a count of messages without end", |_, head| head["messages"] = u64::MAX.into()),
+        case("fewer messages than sent", |_, head| head["messages"] = 1.into()),
+        case("more messages than sent", |_, head| head["messages"] = 16.into()),
+        case("no messages", |_, head| head["messages"] = 0.into()),
+        case("numbers as text", |_, head| head["first_seq"] = "11".into()),
+        case("a negative number", |_, head| head["first_seq"] = (-1).into()),
+        case("rows without end", |_, head| head["rows"] = u64::MAX.into()),
+        case("a short epoch", |_, head| head["epoch"] = "09".into()),
+        case("an epoch with a sign", |_, head| head["epoch"] = "+9090909090909090909090909090909".into()),
+        case("a reason nobody knows", |_, head| {
+            head["gaps"] = serde_json::json!([{ "first_seq": 11, "last_seq": 11, "count": 1, "reason": "mice" }]);
+        }),
+        case("gaps that overflow", |_, head| {
+            let gap = serde_json::json!({ "first_seq": 11, "last_seq": 20, "count": u64::MAX, "reason": "kernel" });
+            head["gaps"] = serde_json::json!([gap, gap]);
+        }),
+        case("a head cut short", |m, _| m.last_mut().unwrap().data_header.truncate(20)),
+        case("a head of noise", |m, _| m.last_mut().unwrap().data_header = vec![0x5a; 400].into()),
+        case("no head", |m, _| m.last_mut().unwrap().data_header = bytes::Bytes::new()),
+        case("a body cut in half", |m, _| {
+            let body = &mut m.last_mut().unwrap().data_body;
+            body.truncate(body.len() / 2);
+        }),
+        case("no body", |m, _| m.last_mut().unwrap().data_body = bytes::Bytes::new()),
+        case("a body of four gigabytes, by its length", |m, _| {
+            let message = m.last_mut().unwrap();
+            let length = (message.data_body.len() as i64).to_le_bytes();
+            patch(&mut message.data_header, &length, &(1i64 << 32).to_le_bytes());
+        }),
+        case("a body of negative length", |m, _| {
+            let message = m.last_mut().unwrap();
+            let length = (message.data_body.len() as i64).to_le_bytes();
+            patch(&mut message.data_header, &length, &(-8i64).to_le_bytes());
+        }),
+        case("columns longer than their buffers", |m, _| {
+            patch(&mut m.last_mut().unwrap().data_header, &10i64.to_le_bytes(), &(1i64 << 40).to_le_bytes());
+        }),
+        case("a name that is no text", |m, _| patch(&mut m[0].data_body, b"evil", b"\xff\xfe\xfd\xfc")),
+        case("rows before their dictionary", |m, _| m.reverse()),
+        case("rows without their dictionary", |m, head| {
+            m.drain(..m.len() - 1);
+            head["messages"] = 1.into();
+        }),
+        case("the same rows twice", |m, head| {
+            let again = m.last().unwrap().clone();
+            m.push(again);
+            head["messages"] = m.len().into();
+        }),
+        case("more than a batch may weigh", |m, head| {
+            m.last_mut().unwrap().data_body = vec![0; 3 << 20].into();
+            let again = m.last().unwrap().clone();
+            m.push(again);
+            head["messages"] = m.len().into();
+        }),
+        case("something that is no message", |m, head| {
+            m.truncate(1);
+            m[0] = FlightData { data_header: vec![1; 8].into(), data_body: vec![2; 8].into(), ..FlightData::default() };
+            head["messages"] = 1.into();
+        }),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_messages_are_refused_while_honest_sensors_go_on() {
+    let Some(path) = capture("amplification_ddos/stopddos__pkt.TCP.synflood.spoofed.pcap") else { return };
+    let lab = Lab::start().await;
+    lab.enrol("evil").await.unwrap();
+    lab.enrol("kyoto").await.unwrap();
+    let good = packets("evil", 10);
+    assert!(accepted(&connect(&lab, "evil").await.put().await.unwrap(), &head(1, 10), good.clone()).await);
+    let attack = async {
+        let cases = forged_messages();
+        let count = cases.len();
+        for (what, change) in cases {
+            let put = connect(&lab, "evil").await.put().await.unwrap();
+            // Not being able to send all of it is an answer, too.
+            drop(put.send_messages(raw(&head(11, 10), good.clone(), change)).await);
+            let answer = put.last_ack().await;
+            let stored = matches!(&answer, Ok(Some(ack)) if ack.outcome == Outcome::Stored);
+            assert!(!stored, "{what}: {answer:?}");
+            assert_eq!(lab.count("evil").await, 10, "{what}");
+        }
+        count
+    };
+    let (count, done) = futures::join!(attack, lab.replay("kyoto", &path));
+    println!("{count} forged messages refused");
+    let expected = super::support::expected_packets(&path);
+    assert_eq!(done.unwrap().acknowledged, expected);
+    assert_eq!(lab.count("kyoto").await as u64, expected);
+    let put = connect(&lab, "evil").await.put().await.unwrap();
+    assert!(accepted(&put, &head(11, 10), good).await, "the stream goes on");
+}
+
+/// A certificate made with `authority`, and whether the hub lets it send.
+async fn lets_in(lab: &Lab, authority: &Authority, name: &str, at: SystemTime) -> bool {
+    let key = SensorKey::generate().unwrap();
+    let name: SensorName = name.parse().unwrap();
+    let lifetime = Duration::from_secs(3600);
+    let issued = authority.sign(&name, &key.request().unwrap(), at, lifetime).unwrap();
+    let context = lab.hub().context();
+    let (hub, pin) = (context.sensor_address.to_string(), context.fleet.authority().pin());
+    let Ok(connection) = Connection::open(&hub, pin, Some((&issued.certificate, &key))).await else { return false };
+    let Ok(put) = connection.put().await else { return false };
+    accepted(&put, &head(1, 3), packets(name.as_str(), 3)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_certificates_that_this_hub_issued_and_still_accepts_get_in() {
+    let lab = Lab::start().await;
+    lab.enrol("kyoto").await.unwrap();
+    let now = SystemTime::now();
+    let stranger = Authority::create(now).unwrap();
+    assert!(!lets_in(&lab, &stranger, "kyoto", now).await, "another hub's certificate");
+    let hub = lab.hub().context().fleet.authority();
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    assert!(!lets_in(&lab, hub, "kyoto", now - hours(48)).await, "a certificate that has ended");
+    assert!(!lets_in(&lab, hub, "kyoto", now + hours(48)).await, "a certificate of the future");
+    assert!(!lets_in(&lab, hub, "kyoto", now).await, "a certificate that enrolment did not issue");
+    assert!(!lets_in(&lab, hub, "osaka", now).await, "a name that never enrolled");
+    let before = connect(&lab, "kyoto").await;
+    lab.hub().context().fleet.revoke("kyoto").await.unwrap();
+    let put = before.put().await;
+    assert!(put.is_err() || !accepted(&put.unwrap(), &head(1, 3), packets("kyoto", 3)).await, "a revoked sensor");
+    assert_eq!(lab.count("kyoto").await + lab.count("osaka").await, 0);
+}
+
+/// Connections that begin something and never end it, and some that speak another language.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_open_connections_keep_nobody_out() {
+    use tokio::io::AsyncWriteExt;
+    let Some(path) = capture("scan/ndpi__synscan.pcap") else { return };
+    let lab = Lab::start().await;
+    lab.enrol("kyoto").await.unwrap();
+    let address = lab.hub().context().sensor_address;
+    let mut open = Vec::new();
+    for (at, begin) in [&b"\x16"[..], b"\x16\x03\x01\x40\x00\x01", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n", b""].iter().cycle().take(40).enumerate() {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(begin).await.unwrap();
+        // Some stay open, some break off.
+        if at % 3 > 0 {
+            open.push(stream);
+        }
+    }
+    let done = lab.replay("kyoto", &path).await.unwrap();
+    assert_eq!(done.acknowledged, super::support::expected_packets(&path));
+    drop(open);
 }

@@ -39,6 +39,7 @@ pub(super) fn recover(dir: &Path, quota: u64) -> Result<Inner, SpoolError> {
     let lost_end = inner.gaps.values().map(|gap| gap.last_seq + 1).max();
     inner.next_seq = inner.next_seq.max(lost_end.unwrap_or(0));
     inner.declare_holes(dir)?;
+    inflate_ballast(dir);
     Ok(inner)
 }
 
@@ -69,9 +70,37 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), SpoolError> {
     write().map_err(SpoolError::io(&path, "write"))
 }
 
+/// Writes the list of gaps. On a full disk the ballast makes room, because bytes can be given up only after this.
 pub(super) fn write_gaps(dir: &Path, gaps: &BTreeMap<u64, Gap>) -> Result<(), SpoolError> {
     let list: Vec<&Gap> = gaps.values().collect();
-    replace(dir, "gaps", &serde_json::to_vec(&list).expect("numbers and names"))
+    let bytes = serde_json::to_vec(&list).expect("numbers and names");
+    match replace(dir, "gaps", &bytes) {
+        Err(SpoolError::Full { .. }) => {
+            release_ballast(dir);
+            replace(dir, "gaps", &bytes)
+        }
+        other => other,
+    }
+}
+
+/// Space kept back for the list of gaps: far more than it ever needs.
+const BALLAST_BYTES: usize = 256 << 10;
+
+/// Makes the ballast when there is room; on a full disk it is left for later.
+pub(super) fn inflate_ballast(dir: &Path) {
+    let path = dir.join("ballast");
+    if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == BALLAST_BYTES as u64) {
+        return;
+    }
+    // Not zeros: a file system that compresses would keep nothing back.
+    let filler: Vec<u8> = std::iter::repeat_with(rand::random::<u64>).take(BALLAST_BYTES / 8).flat_map(u64::to_le_bytes).collect();
+    if std::fs::write(&path, filler).is_err() {
+        release_ballast(dir);
+    }
+}
+
+fn release_ballast(dir: &Path) {
+    drop(std::fs::remove_file(dir.join("ballast")));
 }
 
 fn read_gaps(dir: &Path) -> Result<BTreeMap<u64, Gap>, SpoolError> {

@@ -12,6 +12,7 @@ mod account;
 mod read;
 mod record;
 mod schema;
+mod trial;
 mod writer;
 
 pub use account::Refusal;

@@ -108,6 +108,9 @@ impl Journal {
 
     /// Last stored sequence number of a stream; `None` when it has none.
     pub async fn watermark(&self, sensor: &str, epoch: [u8; 16]) -> Result<Option<u64>, JournalError> {
+        if super::trial::broken("watermark") {
+            return Ok(None);
+        }
         let found: Option<i64> = sqlx::query_scalar("select last_seq from streams where sensor = ? and epoch = ?")
             .bind(sensor)
             .bind(&epoch[..])

@@ -69,13 +69,14 @@ pub(super) async fn open(path: &Path, max_pages: u32) -> Result<Opened, JournalE
         std::fs::create_dir_all(folder).map_err(|source| JournalError::Io { path: folder.to_owned(), source })?;
     }
     let fail = failed(path, "open");
+    let synchronous = if super::trial::broken("sync") { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .page_size(8192)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
         .busy_timeout(Duration::from_secs(10))
         // The log file is cut back to this after a checkpoint, so one burst does not keep its space.
         .pragma("journal_size_limit", "67108864")

@@ -158,6 +158,10 @@ async fn append(db: &mut SqliteConnection, batch: &JournalBatch) -> Result<Resul
         .map(|row| (row.get::<i64, _>(0), row.get::<i64, _>(1) as u64, row.get::<i64, _>(2)));
     let entry = match judge(stream.map(|(_, last, _)| last), batch) {
         Err(refusal) => return Ok(Err(refusal)),
+        Ok(Verdict::Old) if super::trial::broken("watermark") => {
+            let row = insert_batch(db, batch, batch.last_seq + 1 - batch.first_seq).await?;
+            return Ok(Ok(Appended::Stored { row }));
+        }
         Ok(Verdict::Old) => {
             let (stream, watermark, _) = stream.expect("a batch is old only against a watermark");
             return compare(db, stream, watermark, batch).await;
