@@ -15,14 +15,25 @@ usage: cargo xtask prove [NAME...] [--minutes N]      all of them by default
 fuzz       every parser of foreign bytes, the minutes shared out evenly (at least 60 s each): mutated inputs, no panic, no hang
 coverage   the same targets under cargo-fuzz, guided by coverage (needs nightly and cargo-fuzz)
 days       generated days of 1 and 10 million packets, several seeds: recall, precision, purity, tool labels
-kills      processes that are killed in the middle, again and again, and must lose nothing
+kills      processes that are killed in the middle, again and again, and must lose nothing: the store; hub and sensors
+power      power cuts on file systems of their own (needs root): nothing that was acknowledged is lost
+full       disks that fill up: no false acknowledgement, recovery without a hand
+crowd      10,000 simulated sensors come back after a restart; a change of policy reaches 1,000
 
 example: cargo xtask prove fuzz --minutes 60
 ";
 
 type Proof = fn(minutes: u64) -> Outcome;
 
-const PROOFS: &[(&str, Proof)] = &[("fuzz", fuzz), ("coverage", coverage), ("days", days), ("kills", kills)];
+const PROOFS: &[(&str, Proof)] = &[
+    ("fuzz", fuzz),
+    ("coverage", coverage),
+    ("days", days),
+    ("kills", kills),
+    ("power", power),
+    ("full", full),
+    ("crowd", crowd),
+];
 
 /// About how long one kill, the start after it and the comparison take.
 const KILL_SECONDS: u64 = 2;
@@ -111,9 +122,40 @@ fn days(_minutes: u64) -> Outcome {
     Ok(())
 }
 
-/// The store is killed at any moment, again and again, and must then count what it had acknowledged.
+/// The store is killed at any moment, again and again, and must then count what it had acknowledged; so are hubs and
+/// sensors under load.
 fn kills(minutes: u64) -> Outcome {
     let kills = (minutes * 60 / KILL_SECONDS).max(24).to_string();
     let mut command = cargo(&["test", "--locked", "-p", "noroshi-store", "--test", "it", "--", "kill", "--nocapture"]);
-    step(&format!("{kills} kills of the store"), command.env("NOROSHI_KILLS", &kills))
+    step(&format!("{kills} kills of the store"), command.env("NOROSHI_KILLS", &kills))?;
+    fleet("kills::", &format!("{kills} kills of each of hub and sensors"), "NOROSHI_FLEET_KILLS", &kills)
+}
+
+/// A test of processes whose size is read from the environment.
+fn fleet(filter: &str, name: &str, variable: &str, size: &str) -> Outcome {
+    let mut command = cargo(&["test", "--locked", "-p", "noroshi-cli", "--test", "it", "--", filter, "--nocapture"]);
+    step(name, command.env(variable, size))
+}
+
+/// About how long one power cut takes, with the mount after it.
+const CUT_SECONDS: u64 = 2;
+/// About how long a disk is full, and empty again.
+const FULL_SECONDS: u64 = 6;
+
+fn power(minutes: u64) -> Outcome {
+    let cuts = (minutes * 60 / CUT_SECONDS).max(200).to_string();
+    fleet("power::", &format!("{cuts} power cuts"), "NOROSHI_POWER_CUTS", &cuts)
+}
+
+fn full(minutes: u64) -> Outcome {
+    let cycles = (minutes * 60 / FULL_SECONDS).max(100).to_string();
+    fleet("full::", &format!("{cycles} full disks"), "NOROSHI_FULL_CYCLES", &cycles)
+}
+
+fn crowd(_minutes: u64) -> Outcome {
+    for size in ["1000", "10000"] {
+        // A hub and a crowd of ten thousand need that many open files each: `ulimit -n 20000`.
+        fleet("crowd::", &format!("a crowd of {size}"), "NOROSHI_CROWD", size)?;
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 //! the data folder that only its owner can open.
 
 use crate::fleet::{Changed, SensorDetail, SensorView};
+use crate::rollout::RollOut;
+use crate::state::Silence;
 use crate::{Context, HubError};
 use noroshi_store::journal::StreamAccount;
 use noroshi_wire::SensorName;
@@ -38,6 +40,24 @@ pub enum Ask {
         name: String,
         /// `key=value`, at least one.
         assignments: Vec<String>,
+    },
+    /// Change the policy of a group, a few sensors first.
+    RollOut {
+        /// `@TAG` or `@all`.
+        target: String,
+        /// `key=value`, at least one.
+        assignments: Vec<String>,
+        /// How many first.
+        canaries: usize,
+    },
+    /// Put a sensor into a group, or take it out.
+    Tag {
+        /// The sensor.
+        name: String,
+        /// The group.
+        tag: String,
+        /// In or out.
+        on: bool,
     },
     /// Request an earlier policy again.
     Rollback {
@@ -77,6 +97,9 @@ pub struct Health {
     pub backlog_bytes: u64,
     /// Every sensor.
     pub sensors: Vec<SensorView>,
+    /// Sensors that fell silent, open ones first, the latest hundred.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
 }
 
 /// Conservation of one stream: produced = stored + declared lost.
@@ -154,6 +177,8 @@ async fn decide(ask: Ask, context: &Context) -> Result<serde_json::Value, HubErr
         Ask::List => json(fleet.list().await?),
         Ask::Show { name } => json(fleet.show(&name).await?),
         Ask::Set { name, assignments } => json(fleet.set(&name, &assignments).await?),
+        Ask::RollOut { target, assignments, canaries } => json(fleet.roll_out(&target, &assignments, canaries).await?),
+        Ask::Tag { name, tag, on } => json(fleet.tag(&name, &tag, on).await?),
         Ask::Rollback { name, revision } => json(fleet.rollback(&name, revision).await?),
         Ask::Revoke { name } => json(fleet.revoke(&name).await?),
         Ask::Doctor => {
@@ -164,6 +189,7 @@ async fn decide(ask: Ask, context: &Context) -> Result<serde_json::Value, HubErr
                 backlog_batches,
                 backlog_bytes,
                 sensors: fleet.list().await?,
+                silences: fleet.silences(100).await?,
             })
         }
     })
@@ -212,6 +238,21 @@ impl Client<'_> {
     /// Changes a policy.
     pub async fn set(&self, name: String, assignments: Vec<String>) -> Result<Changed, HubError> {
         self.ask(Ask::Set { name, assignments }).await
+    }
+
+    /// Changes the policy of a group, a few sensors first.
+    pub async fn roll_out(
+        &self,
+        target: String,
+        assignments: Vec<String>,
+        canaries: usize,
+    ) -> Result<RollOut, HubError> {
+        self.ask(Ask::RollOut { target, assignments, canaries }).await
+    }
+
+    /// Puts a sensor into a group, or takes it out.
+    pub async fn tag(&self, name: String, tag: String, on: bool) -> Result<(), HubError> {
+        self.ask(Ask::Tag { name, tag, on }).await
     }
 
     /// Requests an earlier policy again.

@@ -21,6 +21,8 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 pub const ACKNOWLEDGE_PATIENCE: Duration = Duration::from_secs(3);
 /// A sensor that has not reported for this long is called silent (it reports every five seconds).
 pub const SILENT_AFTER: Duration = Duration::from_secs(20);
+/// A clock further than this from the hub's is suspect: far more than a minute's drift, far less than a time zone.
+pub const CLOCK_OFFSET_MAX: Duration = Duration::from_secs(5);
 
 /// The hub's clock.
 pub fn now() -> SystemTime {
@@ -40,22 +42,28 @@ pub fn nanos(at: SystemTime) -> i64 {
 /// A policy request with its revision.
 pub type Request = (u64, Policy);
 
+/// A report and when it came.
+pub(crate) type Reported = Option<(SystemTime, Report)>;
+
 /// What a connected sensor is told and what it said last.
-struct Live {
-    request: watch::Sender<Request>,
-    report: watch::Sender<Option<(SystemTime, Report)>>,
+pub(crate) struct Live {
+    pub(crate) request: watch::Sender<Request>,
+    pub(crate) report: watch::Sender<Reported>,
 }
 
 /// The fleet.
 pub struct Fleet {
-    state: State,
+    pub(crate) state: State,
     authority: Authority,
-    connections: Arc<Connections>,
+    pub(crate) connections: Arc<Connections>,
     default_policy: Policy,
     /// Accepted certificates, by serial number.
     accepted: RwLock<HashMap<String, SensorName>>,
     revoked: RwLock<HashSet<String>>,
     live: Mutex<HashMap<SensorName, Arc<Live>>>,
+    /// Sensors whose last report is not in the database yet.
+    unsaved: Mutex<HashSet<SensorName>>,
+    pub(crate) watch: Mutex<crate::watch::Watch>,
 }
 
 /// How a sensor is, for people and programs.
@@ -71,6 +79,15 @@ pub struct SensorView {
     pub reported_at: Option<i64>,
     /// Its clock minus the hub's at that moment, milliseconds.
     pub clock_offset_ms: Option<i64>,
+    /// Its clock is too far off for its times to be believed; its numbering still is.
+    #[serde(default)]
+    pub clock_suspect: bool,
+    /// Its last sign of life before it fell silent, seconds since 1970.
+    #[serde(default)]
+    pub silent_since: Option<i64>,
+    /// Groups it belongs to.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// Newest revision of its policy.
     pub policy_revision: u64,
     /// Whether the newest revision is in force.
@@ -126,6 +143,8 @@ impl Fleet {
             accepted: RwLock::new(accepted),
             revoked: RwLock::new(revoked),
             live: Mutex::new(HashMap::new()),
+            unsaved: Mutex::new(HashSet::new()),
+            watch: Mutex::new(crate::watch::Watch::new(now())),
         })
     }
 
@@ -215,7 +234,7 @@ impl Fleet {
         Ok(cut)
     }
 
-    async fn known(&self, name: &str) -> Result<SensorName, HubError> {
+    pub(crate) async fn known(&self, name: &str) -> Result<SensorName, HubError> {
         let sensors = self.state.sensors().await?;
         if sensors.iter().any(|sensor| sensor.name == name) {
             return Ok(name.parse()?);
@@ -224,7 +243,12 @@ impl Fleet {
         Err(HubError::UnknownSensor { name: name.to_owned(), known })
     }
 
-    fn live(&self, name: &SensorName, request: impl FnOnce() -> Request) -> Arc<Live> {
+    /// What is known of a sensor that has connected since the hub started.
+    pub(crate) fn seen(&self, name: &SensorName) -> Option<Arc<Live>> {
+        self.live.lock().expect("no panic while held").get(name).cloned()
+    }
+
+    pub(crate) fn live(&self, name: &SensorName, request: impl FnOnce() -> Request) -> Arc<Live> {
         let mut live = self.live.lock().expect("no panic while held");
         let new = || Arc::new(Live { request: watch::channel(request()).0, report: watch::channel(None).0 });
         live.entry(name.clone()).or_insert_with(new).clone()
@@ -245,17 +269,37 @@ impl Fleet {
         Ok(live.request.subscribe())
     }
 
-    async fn newest(&self, name: &str) -> Result<Request, HubError> {
+    /// The newest request: from memory for a sensor that has connected, else from the database.
+    pub(crate) async fn newest(&self, name: &str) -> Result<Request, HubError> {
+        if let Some(live) = name.parse().ok().and_then(|name| self.seen(&name)) {
+            return Ok(live.request.borrow().clone());
+        }
         let last = self.state.policies(name).await?.pop();
         Ok(last.map_or_else(|| (1, self.default_policy.clone()), |row| (row.revision, row.request)))
     }
 
-    /// Takes note of a report.
+    /// Takes note of a report. It goes to the database with the next [`Fleet::save_reports`].
     pub async fn report(&self, name: &SensorName, report: Report) -> Result<(), HubError> {
-        let at = now();
+        self.report_at(name, report, now()).await
+    }
+
+    /// Takes note of a report that came at that time.
+    pub async fn report_at(&self, name: &SensorName, report: Report, at: SystemTime) -> Result<(), HubError> {
         let newest = self.newest(name.as_str()).await?;
-        self.live(name, || newest).report.send_replace(Some((at, report.clone())));
-        self.state.set_report(name, &report, seconds(at)).await
+        self.live(name, || newest).report.send_replace(Some((at, report)));
+        self.unsaved.lock().expect("no panic while held").insert(name.clone());
+        Ok(())
+    }
+
+    /// Brings the reports that came since the last call into the database.
+    pub async fn save_reports(&self) -> Result<(), HubError> {
+        let unsaved = std::mem::take(&mut *self.unsaved.lock().expect("no panic while held"));
+        let last = |name: SensorName| {
+            let (at, report) = self.seen(&name)?.report.borrow().clone()?;
+            Some((name, seconds(at), report))
+        };
+        let reports: Vec<_> = unsaved.into_iter().filter_map(last).collect();
+        if reports.is_empty() { Ok(()) } else { self.state.set_reports(&reports).await }
     }
 
     /// Changes the policy requested of a sensor and waits a moment for it to be in force.
@@ -281,41 +325,65 @@ impl Fleet {
         self.change(&name, request, format!("rollback to revision {revision}")).await
     }
 
-    async fn change(&self, name: &SensorName, request: Policy, reason: String) -> Result<Changed, HubError> {
-        let (last, before) = self.newest(name.as_str()).await?;
-        let revision = last + 1;
-        let row = PolicyRow { revision, request: request.clone(), changed_at: seconds(now()), reason };
-        self.state.add_policy(name.as_str(), &row).await?;
-        let live = self.live(name, || (revision, request.clone()));
-        let mut reports = live.report.subscribe();
-        let asked = tokio::time::Instant::now();
-        live.request.send_replace((revision, request.clone()));
-        let answers = |report: &Option<(SystemTime, Report)>| {
-            report.as_ref().is_some_and(|(_, report)| report.policy_revision >= revision)
-        };
-        let connected = self.connections.live().contains(name);
-        let answer = match connected {
-            true => tokio::time::timeout(ACKNOWLEDGE_PATIENCE, reports.wait_for(answers)).await.ok(),
-            false => None,
-        };
-        let answer = answer.and_then(|found| found.ok().and_then(|report| report.clone()));
-        Ok(Changed {
-            name: name.to_string(),
-            revision,
-            changes: request.changes(&before),
-            acknowledged_ms: answer.is_some().then(|| asked.elapsed().as_millis() as u64),
-            hash: answer.as_ref().map(|(_, report)| report.policy_hash.clone()),
-            remarks: answer.map(|(_, report)| report.remarks).unwrap_or_default(),
-        })
+    /// Requests a policy of one sensor.
+    pub(crate) async fn change(&self, name: &SensorName, request: Policy, reason: String) -> Result<Changed, HubError> {
+        let changed = self.change_all(vec![(name.clone(), request)], &reason).await?.pop();
+        changed.ok_or_else(|| HubError::UnknownSensor { name: name.to_string(), known: vec![] })
+    }
+
+    /// Requests policies of several sensors, durably for all of them before the first one hears of it, and waits a
+    /// moment for each to be in force.
+    pub(crate) async fn change_all(
+        &self,
+        wanted: Vec<(SensorName, Policy)>,
+        reason: &str,
+    ) -> Result<Vec<Changed>, HubError> {
+        let mut rows = Vec::new();
+        let mut before = Vec::new();
+        for (name, request) in wanted {
+            let (last, old) = self.newest(name.as_str()).await?;
+            let row = PolicyRow { revision: last + 1, request, changed_at: seconds(now()), reason: reason.to_owned() };
+            rows.push((name, row));
+            before.push(old);
+        }
+        self.state.add_policies(&rows).await?;
+        let connected: HashSet<SensorName> = self.connections.live().into_iter().collect();
+        let answers = rows.into_iter().zip(before).map(|((name, row), old)| {
+            let live = self.live(&name, || (row.revision, row.request.clone()));
+            let reports = live.report.subscribe();
+            live.request.send_replace((row.revision, row.request.clone()));
+            let connected = connected.contains(&name);
+            if connected {
+                self.watch.lock().expect("no panic while held").changed(&name, row.revision, old.clone(), now());
+            }
+            answer(name, row, old, connected.then_some(reports))
+        });
+        Ok(futures::future::join_all(answers).await)
     }
 
     /// Every sensor.
     pub async fn list(&self) -> Result<Vec<SensorView>, HubError> {
+        self.save_reports().await?;
         let connected: HashSet<String> = self.connections.live().into_iter().map(String::from).collect();
+        let newest: HashMap<String, u64> =
+            self.state.newest_policies().await?.into_iter().map(|(name, revision, _)| (name, revision)).collect();
+        let mut tags: HashMap<String, Vec<String>> = HashMap::new();
+        for (tag, name) in self.state.tags().await? {
+            tags.entry(name).or_default().push(tag);
+        }
         let mut views = Vec::new();
         for sensor in self.state.sensors().await? {
-            let revision = self.newest(&sensor.name).await?.0;
-            views.push(view(sensor, revision, &connected));
+            let revision = newest.get(&sensor.name).copied().unwrap_or(1);
+            let mut view = view(sensor, revision, &connected);
+            view.tags = tags.remove(&view.name).unwrap_or_default();
+            let name = view.name.parse::<SensorName>().ok();
+            view.silent_since = name.as_ref().and_then(|name| self.silent_since(name));
+            if let Some((at, report)) = name.and_then(|name| self.seen(&name)?.report.borrow().clone()) {
+                view.clock_offset_ms = Some((report.sensor_time - nanos(at)) / 1_000_000);
+            }
+            let most = CLOCK_OFFSET_MAX.as_millis() as i64;
+            view.clock_suspect = view.clock_offset_ms.is_some_and(|ms| ms.abs() > most);
+            views.push(view);
         }
         Ok(views)
     }
@@ -329,6 +397,33 @@ impl Fleet {
     }
 }
 
+/// Waits until a sensor says that a request is in force; a sensor that is away is not waited for.
+async fn answer(
+    name: SensorName,
+    row: PolicyRow,
+    before: Policy,
+    reports: Option<watch::Receiver<Reported>>,
+) -> Changed {
+    let asked = tokio::time::Instant::now();
+    let answers =
+        |report: &Reported| report.as_ref().is_some_and(|(_, report)| report.policy_revision >= row.revision);
+    let answer = match reports {
+        Some(mut reports) => {
+            let found = tokio::time::timeout(ACKNOWLEDGE_PATIENCE, reports.wait_for(answers)).await;
+            found.ok().and_then(|found| found.ok().and_then(|report| report.clone()))
+        }
+        None => None,
+    };
+    Changed {
+        name: name.to_string(),
+        revision: row.revision,
+        changes: row.request.changes(&before),
+        acknowledged_ms: answer.is_some().then(|| asked.elapsed().as_millis() as u64),
+        hash: answer.as_ref().map(|(_, report)| report.policy_hash.clone()),
+        remarks: answer.map(|(_, report)| report.remarks).unwrap_or_default(),
+    }
+}
+
 fn view(sensor: SensorRow, policy_revision: u64, connected: &HashSet<String>) -> SensorView {
     let quiet = sensor.reported_at.is_none_or(|at| seconds(now()) - at > SILENT_AFTER.as_secs() as i64);
     let status = match (sensor.revoked_at, connected.contains(&sensor.name)) {
@@ -339,6 +434,9 @@ fn view(sensor: SensorRow, policy_revision: u64, connected: &HashSet<String>) ->
     };
     let offset = |report: &Report| Some(report.sensor_time / 1_000_000 - sensor.reported_at? * 1_000);
     SensorView {
+        clock_suspect: false,
+        silent_since: None,
+        tags: Vec::new(),
         status: status.into(),
         enrolled_at: sensor.enrolled_at,
         // Reports are dated in whole seconds, so an offset below one says nothing.

@@ -21,9 +21,11 @@ pub mod endpoint;
 pub mod error;
 pub mod fleet;
 pub mod portal;
+pub mod rollout;
 pub mod services;
 pub mod state;
 pub mod warning;
+pub mod watch;
 
 mod run;
 

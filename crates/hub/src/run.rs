@@ -107,6 +107,9 @@ impl Hub {
         if tokio::time::timeout(STOP_PATIENCE, all).await.is_err() {
             tracing::warn!("not everything finished in time; nothing acknowledged is lost");
         }
+        if let Err(error) = self.context.fleet.save_reports().await {
+            tracing::warn!(%error, "the last reports are not saved");
+        }
         drop(std::fs::remove_file(self.context.config.admin_socket()));
     }
 }

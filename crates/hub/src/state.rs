@@ -37,6 +37,17 @@ create table if not exists policies (
     reason text not null,
     primary key (name, revision)
 ) without rowid;
+create table if not exists tags (
+    tag text not null,
+    name text not null,
+    primary key (tag, name)
+) without rowid;
+create table if not exists silences (
+    name text not null,
+    since integer not null,
+    until integer,
+    primary key (name, since)
+) without rowid;
 ";
 
 /// A sensor as stored.
@@ -65,6 +76,17 @@ pub struct PolicyRow {
     pub changed_at: i64,
     /// What was typed.
     pub reason: String,
+}
+
+/// A finding of the hub about its own fleet: a sensor that ought to report and does not.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Silence {
+    /// The sensor.
+    pub name: String,
+    /// Its last sign of life, seconds since 1970.
+    pub since: i64,
+    /// When it spoke again.
+    pub until: Option<i64>,
 }
 
 /// What a token turned out to be.
@@ -271,16 +293,32 @@ impl State {
         Ok(rows.iter().map(read).collect())
     }
 
-    /// Keeps a sensor's last report.
-    pub async fn set_report(&self, name: &SensorName, report: &Report, now: i64) -> Result<(), HubError> {
-        sqlx::query("update sensors set report = ?, reported_at = ? where name = ?")
-            .bind(json(report))
-            .bind(now)
-            .bind(name.as_str())
-            .execute(&self.pool)
-            .await
-            .map_err(|source| self.failed(source))?;
-        Ok(())
+    /// Keeps last reports, all in one transaction: a fleet of ten thousand reports two thousand times a second.
+    pub async fn set_reports(&self, reports: &[(SensorName, i64, Report)]) -> Result<(), HubError> {
+        let fail = |source| self.failed(source);
+        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        for (name, at, report) in reports {
+            sqlx::query("update sensors set report = ?, reported_at = ? where name = ?")
+                .bind(json(report))
+                .bind(at)
+                .bind(name.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(fail)?;
+        }
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// The newest request of every sensor.
+    pub async fn newest_policies(&self) -> Result<Vec<(String, u64, Policy)>, HubError> {
+        let query = "select name, max(revision), request from policies group by name";
+        let rows = sqlx::query(query).fetch_all(&self.pool).await.map_err(|source| self.failed(source))?;
+        rows.iter()
+            .map(|row| {
+                let request = serde_json::from_str(row.get(2)).map_err(|_| self.damaged("a policy"))?;
+                Ok((row.get(0), row.get::<i64, _>(1) as u64, request))
+            })
+            .collect()
     }
 
     /// Every policy requested of a sensor, oldest first.
@@ -299,18 +337,60 @@ impl State {
             .collect()
     }
 
-    /// Adds a revision; fails when somebody else added it first.
-    pub async fn add_policy(&self, name: &str, row: &PolicyRow) -> Result<(), HubError> {
-        sqlx::query("insert into policies (name, revision, request, changed_at, reason) values (?, ?, ?, ?, ?)")
-            .bind(name)
-            .bind(row.revision as i64)
-            .bind(json(&row.request))
-            .bind(row.changed_at)
-            .bind(&row.reason)
-            .execute(&self.pool)
-            .await
-            .map_err(|source| self.failed(source))?;
-        Ok(())
+    /// Adds revisions, all or none; fails when somebody else added one first.
+    pub async fn add_policies(&self, rows: &[(SensorName, PolicyRow)]) -> Result<(), HubError> {
+        let fail = |source| self.failed(source);
+        let mut transaction = self.pool.begin().await.map_err(fail)?;
+        for (name, row) in rows {
+            sqlx::query("insert into policies (name, revision, request, changed_at, reason) values (?, ?, ?, ?, ?)")
+                .bind(name.as_str())
+                .bind(row.revision as i64)
+                .bind(json(&row.request))
+                .bind(row.changed_at)
+                .bind(&row.reason)
+                .execute(&mut *transaction)
+                .await
+                .map_err(fail)?;
+        }
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// Puts a tag on a sensor, or takes it off.
+    pub async fn tag(&self, name: &str, tag: &str, on: bool) -> Result<(), HubError> {
+        let query = match on {
+            true => "insert or ignore into tags (tag, name) values (?, ?)",
+            false => "delete from tags where tag = ? and name = ?",
+        };
+        let done = sqlx::query(query).bind(tag).bind(name).execute(&self.pool).await;
+        done.map(drop).map_err(|source| self.failed(source))
+    }
+
+    /// Tags with their sensors.
+    pub async fn tags(&self) -> Result<Vec<(String, String)>, HubError> {
+        let rows = sqlx::query("select tag, name from tags order by tag, name").fetch_all(&self.pool).await;
+        Ok(rows.map_err(|source| self.failed(source))?.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Notes that a sensor fell silent, or that it speaks again.
+    pub async fn silence(&self, name: &str, since: i64, until: Option<i64>) -> Result<(), HubError> {
+        sqlx::query(
+            "insert into silences (name, since, until) values (?, ?, ?) \
+             on conflict (name, since) do update set until = excluded.until",
+        )
+        .bind(name)
+        .bind(since)
+        .bind(until)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(|source| self.failed(source))
+    }
+
+    /// When sensors fell silent and spoke again, newest first, at most `most`.
+    pub async fn silences(&self, most: u32) -> Result<Vec<Silence>, HubError> {
+        let query = "select name, since, until from silences order by until is not null, since desc limit ?";
+        let rows = sqlx::query(query).bind(most).fetch_all(&self.pool).await.map_err(|source| self.failed(source))?;
+        Ok(rows.iter().map(|row| Silence { name: row.get(0), since: row.get(1), until: row.get(2) }).collect())
     }
 }
 

@@ -59,6 +59,7 @@ fn judge(order: &Order, stream: &[u8]) -> Result<(), String> {
         SchemaId::PACKETS => noroshi_model::rows::packet_batch(&batch).map(drop).map_err(|error| text(&error)),
         SchemaId::SESSIONS => noroshi_model::session::sessions(&batch).map(drop).map_err(|error| text(&error)),
         SchemaId::REQUESTS => noroshi_model::request::requests(&batch).map(drop).map_err(|error| text(&error)),
+        SchemaId::FLOWS => noroshi_model::flow::flows(&batch).map(drop).map_err(|error| text(&error)),
         _ => Err("no such schema".into()),
     }
 }

@@ -13,6 +13,7 @@ pub mod arrays;
 pub mod columns;
 pub mod finding;
 pub mod findings;
+pub mod flow;
 pub mod incident;
 pub mod infection;
 pub mod lure;

@@ -114,6 +114,8 @@ bits! {
         EXTENSION_CHAIN = 21, "extension-chain";
         /// SYN that carries payload.
         SYN_PAYLOAD = 22, "syn-payload";
+        /// The sensor's clock was far from the hub's when it captured this; the order of records is not in doubt.
+        CLOCK_SUSPECT = 23, "clock-suspect";
     }
 }
 

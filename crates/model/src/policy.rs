@@ -48,6 +48,41 @@ impl FromStr for Anonymise {
     }
 }
 
+/// What a record is. Ordered from loose to strict.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// One row per packet.
+    #[default]
+    Packets,
+    /// One row per minute, source, destination, port and flags.
+    Flows,
+    /// One row per minute, port and flags; no addresses at all.
+    Counters,
+}
+
+impl Granularity {
+    const ALL: [(Granularity, &'static str); 3] =
+        [(Granularity::Packets, "packets"), (Granularity::Flows, "flows"), (Granularity::Counters, "counters")];
+}
+
+impl fmt::Display for Granularity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Granularity {
+    type Err = PolicyError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|(_, name)| *name == text).map(|(kind, _)| kind).ok_or_else(|| PolicyError::Value {
+            key: "granularity".into(),
+            value: text.into(),
+            expected: "packets, flows or counters",
+        })
+    }
+}
+
 /// Bytes a spool may always use; a smaller quota could not hold two segments. Lower requests are raised to it.
 pub const SPOOL_BYTES_MIN: u64 = 16 << 20;
 /// Most bytes of payload a packet row may carry.
@@ -76,6 +111,9 @@ pub struct Policy {
     pub source_addresses: Anonymise,
     /// What becomes of destination addresses.
     pub destination_addresses: Anonymise,
+    /// What a record is: packets, or sums per minute.
+    #[serde(skip_serializing_if = "is_packets")]
+    pub granularity: Granularity,
     /// Bytes the spool may use on the sensor's disk, at least [`SPOOL_BYTES_MIN`].
     pub spool_bytes: u64,
     /// Lures that may run; none unless both hands name it. Sensors of before lures read policies without it.
@@ -99,11 +137,17 @@ impl Default for Policy {
             payload_bytes: PAYLOAD_BYTES_MAX,
             source_addresses: Anonymise::None,
             destination_addresses: Anonymise::None,
+            granularity: Granularity::Packets,
             spool_bytes: 16 << 30,
             lures: Vec::new(),
             lure_bytes: LURE_BYTES_MAX,
         }
     }
+}
+
+/// Left out where it says nothing, so that sensors from before it existed go on reading their policy.
+fn is_packets(granularity: &Granularity) -> bool {
+    *granularity == Granularity::Packets
 }
 
 /// A policy that cannot be read.
@@ -167,6 +211,7 @@ impl Policy {
         "payload_bytes",
         "source_addresses",
         "destination_addresses",
+        "granularity",
         "spool_bytes",
         "lures",
         "lure_bytes",
@@ -186,6 +231,7 @@ impl Policy {
             payload_bytes: self.payload_bytes.min(other.payload_bytes).min(PAYLOAD_BYTES_MAX),
             source_addresses: self.source_addresses.max(other.source_addresses),
             destination_addresses: self.destination_addresses.max(other.destination_addresses),
+            granularity: self.granularity.max(other.granularity),
             spool_bytes: self.spool_bytes.min(other.spool_bytes).max(SPOOL_BYTES_MIN),
             lures: sorted(self.lures.iter().copied().filter(|lure| other.lures.contains(lure)).collect()),
             lure_bytes: self.lure_bytes.min(other.lure_bytes).min(LURE_BYTES_MAX),
@@ -205,6 +251,7 @@ impl Policy {
             && self.payload_bytes <= ceiling.payload_bytes
             && self.source_addresses >= ceiling.source_addresses
             && self.destination_addresses >= ceiling.destination_addresses
+            && self.granularity >= ceiling.granularity
             && self.spool_bytes <= ceiling.spool_bytes.max(SPOOL_BYTES_MIN)
             && self.lures.iter().all(|lure| ceiling.lures.contains(lure))
             && self.lure_bytes <= ceiling.lure_bytes
@@ -252,6 +299,7 @@ impl Policy {
             "payload_bytes" => next.payload_bytes = text.parse().map_err(|_| refused("a number from 0 to 1500"))?,
             "source_addresses" => next.source_addresses = text.parse()?,
             "destination_addresses" => next.destination_addresses = text.parse()?,
+            "granularity" => next.granularity = text.parse()?,
             "spool_bytes" => next.spool_bytes = text.parse().map_err(|_| refused("a number of bytes"))?,
             "lures" if text.is_empty() || text == "none" => next.lures = Vec::new(),
             "lures" => {
@@ -286,6 +334,7 @@ impl Policy {
             self.payload_bytes.to_string(),
             self.source_addresses.to_string(),
             self.destination_addresses.to_string(),
+            self.granularity.to_string(),
             self.spool_bytes.to_string(),
             match &self.lures[..] {
                 [] => "none".into(),
@@ -341,8 +390,8 @@ mod tests {
             proptest::option::of(proptest::collection::vec(prefix(), 0..4)),
             1u32..100,
             0u16..=PAYLOAD_BYTES_MAX,
-            anonymise(),
-            anonymise(),
+            (anonymise(), anonymise()),
+            prop_oneof![Just(Granularity::Packets), Just(Granularity::Flows), Just(Granularity::Counters)],
             SPOOL_BYTES_MIN..1 << 40,
             proptest::collection::vec(proptest::sample::select(Lure::ALL.to_vec()), 0..4),
             0u32..=LURE_BYTES_MAX,
@@ -353,8 +402,8 @@ mod tests {
                     prefixes,
                     sample_one_in,
                     payload_bytes,
-                    source,
-                    destination,
+                    (source, destination),
+                    granularity,
                     spool_bytes,
                     lures,
                     lure_bytes,
@@ -366,6 +415,7 @@ mod tests {
                         payload_bytes,
                         source_addresses: source,
                         destination_addresses: destination,
+                        granularity,
                         spool_bytes,
                         lures,
                         lure_bytes,

@@ -27,6 +27,8 @@ impl SchemaId {
     pub const INFECTIONS: SchemaId = SchemaId(7);
     /// Table `alerts`, first version.
     pub const ALERTS: SchemaId = SchemaId(8);
+    /// Table `flows`, first version.
+    pub const FLOWS: SchemaId = SchemaId(16);
     /// A batch without rows: it only declares gaps.
     pub const NONE: SchemaId = SchemaId(0);
 }
@@ -55,11 +57,13 @@ pub enum GapReason {
     Corruption,
     /// The hub refused the batch: it did not decode, or did not fit the schema.
     Refused,
+    /// The policy keeps sums only: the packet is counted in a row that stands for several.
+    Folded,
 }
 
 impl GapReason {
     /// All reasons.
-    pub const ALL: [GapReason; 7] = [
+    pub const ALL: [GapReason; 8] = [
         GapReason::Kernel,
         GapReason::Ring,
         GapReason::Filter,
@@ -67,6 +71,7 @@ impl GapReason {
         GapReason::Quota,
         GapReason::Corruption,
         GapReason::Refused,
+        GapReason::Folded,
     ];
 
     /// Stable name.
@@ -79,6 +84,7 @@ impl GapReason {
             GapReason::Quota => "quota",
             GapReason::Corruption => "corruption",
             GapReason::Refused => "refused",
+            GapReason::Folded => "folded",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A finding that grows is said again: the row with the newest `ts` of an `id` is the one that stands.
 
 use crate::columns::{Column, PACKETS, schema_of};
+use crate::flow::FLOWS;
 use crate::findings::{ALERTS, ATTACKS, CAMPAIGNS, INFECTIONS, SCANS};
 use crate::request::REQUESTS;
 use crate::session::SESSIONS;
@@ -96,6 +97,16 @@ pub const TABLES: &[Table] = &[
         writer: Writer::Sensor,
         narrowed_by: &["ts", "sensor"],
         order: &["ts"],
+        keep_bytes: 16 * GIB,
+    },
+    Table {
+        name: "flows",
+        rows: "one row per minute, source, destination, port and flags, where the policy keeps sums only",
+        schema: SchemaId::FLOWS,
+        columns: FLOWS,
+        writer: Writer::Sensor,
+        narrowed_by: &["ts", "sensor", "proto", "dport"],
+        order: &["proto", "dport", "src", "ts"],
         keep_bytes: 16 * GIB,
     },
     findings("scans", "one row each time a scan is told of", SchemaId::SCANS, SCANS),

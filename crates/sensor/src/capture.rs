@@ -1,12 +1,14 @@
 //! The capture thread: source to spool, with the policy in between.
 
 use crate::SensorError;
+use crate::fold::Fold;
 use crate::policy::InForce;
 use crate::source::{Source, Taken};
 use crate::spool::{NewBatch, Spool, SpoolError};
-use noroshi_model::packet::PacketBatch;
+use noroshi_model::packet::{Oddities, PacketBatch};
 use noroshi_model::stream::{GapReason, SchemaId};
 use noroshi_packet::capture::RawBatch;
+use noroshi_model::policy::Granularity;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -19,6 +21,8 @@ const BATCH_ROWS: usize = 8192;
 const BATCH_PAYLOAD_BYTES: usize = 1 << 20;
 /// A batch waits for more rows no longer than this: a fifth of the latency target (p99 250 ms from wire to journal).
 const BATCH_AGE: Duration = Duration::from_millis(50);
+/// Sums are kept in memory for this long, at most.
+const FOLD_AGE: Duration = Duration::from_secs(60);
 /// Pause before a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(200);
 
@@ -38,6 +42,8 @@ pub struct Shared {
     pub stop: AtomicBool,
     /// Name of this sensor.
     pub sensor: Arc<str>,
+    /// This machine's clock is far from the hub's, and packets are dated by it.
+    pub clock_suspect: AtomicBool,
 }
 
 /// Runs until the source ends or a stop is asked for.
@@ -77,6 +83,7 @@ struct Pending<'a> {
     force: Arc<InForce>,
     batch: PacketBatch,
     payload_bytes: usize,
+    fold: Fold,
     losses: BTreeMap<GapReason, u64>,
     since: Option<Instant>,
     sampled: u64,
@@ -87,7 +94,7 @@ impl<'a> Pending<'a> {
         let force = shared.policy.borrow().clone();
         shared.adopted.send_replace(force.clone());
         let (batch, losses) = (PacketBatch::default(), BTreeMap::new());
-        Pending { shared, force, batch, payload_bytes: 0, losses, since: None, sampled: 0 }
+        Pending { shared, force, batch, payload_bytes: 0, fold: Fold::default(), losses, since: None, sampled: 0 }
     }
 
     /// Takes over a changed policy. What was captured under the old one is stored first.
@@ -107,7 +114,8 @@ impl<'a> Pending<'a> {
     }
 
     fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= BATCH_AGE)
+        let age = if self.fold.is_empty() { BATCH_AGE } else { FOLD_AGE };
+        self.since.is_some_and(|since| since.elapsed() >= age)
     }
 
     fn lost(&mut self, reason: GapReason, count: u64) {
@@ -132,6 +140,14 @@ impl<'a> Pending<'a> {
                 self.lost(GapReason::Sampling, 1);
                 continue;
             }
+            if self.force.policy.granularity != Granularity::Packets {
+                if self.fold.must_end_before(&row) {
+                    self.flush(spool)?;
+                }
+                self.fold.add(&row, self.force.policy.granularity);
+                self.since.get_or_insert_with(Instant::now);
+                continue;
+            }
             self.push(&decoded, at);
             if self.batch.rows.len() >= BATCH_ROWS || self.payload_bytes >= BATCH_PAYLOAD_BYTES {
                 self.flush(spool)?;
@@ -145,6 +161,9 @@ impl<'a> Pending<'a> {
         let payload = self.force.payload(from.payload(&row));
         row.payload_at = self.batch.arena.len() as u32;
         row.payload_cap = payload.len() as u16;
+        if self.shared.clock_suspect.load(Ordering::Relaxed) {
+            row.oddities = row.oddities | Oddities::CLOCK_SUSPECT;
+        }
         self.batch.arena.extend_from_slice(payload);
         self.payload_bytes += payload.len();
         if let Some(rare) = from.rare(&row) {
@@ -161,8 +180,12 @@ impl<'a> Pending<'a> {
         self.payload_bytes = 0;
         let mut batch = std::mem::take(&mut self.batch);
         let losses = std::mem::take(&mut self.losses);
-        if batch.rows.is_empty() && losses.is_empty() {
+        let fold = std::mem::take(&mut self.fold);
+        if batch.rows.is_empty() && losses.is_empty() && fold.is_empty() {
             return Ok(());
+        }
+        if !fold.is_empty() {
+            return self.flush_fold(fold, losses, spool);
         }
         if let Some(row) = batch.rows.last() {
             self.shared.newest.fetch_max(row.ts.0, Ordering::Relaxed);
@@ -175,8 +198,38 @@ impl<'a> Pending<'a> {
             losses: losses.iter().map(|(reason, count)| (*reason, *count)).collect(),
             body: encode(&batch)?,
         };
+        self.store(&new, losses, spool)
+    }
+
+    /// Stores sums: their rows take numbers, and the other packets in them are declared as folded.
+    fn flush_fold(
+        &mut self,
+        fold: Fold,
+        mut losses: BTreeMap<GapReason, u64>,
+        spool: &Spool,
+    ) -> Result<(), SensorError> {
+        if let Some(newest) = fold.newest() {
+            self.shared.newest.fetch_max(newest.0, Ordering::Relaxed);
+        }
+        let packets = fold.packets();
+        let rows = fold.rows(&self.force);
+        let folded = packets - rows.len() as u64;
+        if folded > 0 {
+            *losses.entry(GapReason::Folded).or_default() += folded;
+        }
+        let body = noroshi_wire::batch::encode(&noroshi_model::flow::record_batch(&self.shared.sensor, &rows));
+        let new = NewBatch {
+            schema: Some(SchemaId::FLOWS),
+            rows: rows.len() as u64,
+            losses: losses.iter().map(|(reason, count)| (*reason, *count)).collect(),
+            body: body.map_err(|_| SensorError::Stopped("the encoder"))?,
+        };
+        self.store(&new, losses, spool)
+    }
+
+    fn store(&self, new: &NewBatch, losses: BTreeMap<GapReason, u64>, spool: &Spool) -> Result<(), SensorError> {
         loop {
-            match spool.append(&new) {
+            match spool.append(new) {
                 Err(SpoolError::Full { .. }) if !self.shared.stop.load(Ordering::Relaxed) => {
                     tracing::warn!("the disk is full; waiting for space, nothing is lost yet");
                     std::thread::sleep(FULL_PAUSE);

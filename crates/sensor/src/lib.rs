@@ -17,6 +17,7 @@ pub mod ceiling;
 pub mod command;
 pub mod enrol;
 pub mod error;
+mod fold;
 pub mod iot;
 pub mod lure;
 pub mod policy;

@@ -169,6 +169,16 @@ impl InForce {
         batch.rare.iter_mut().for_each(|rare| self.hide_rare(rare, strict));
     }
 
+    /// A source address as the policy lets it leave.
+    pub fn source(&self, addr: Addr) -> Addr {
+        self.anonymised(addr, self.policy.source_addresses)
+    }
+
+    /// A destination address as the policy lets it leave.
+    pub fn destination(&self, addr: Addr) -> Addr {
+        self.anonymised(addr, self.policy.destination_addresses)
+    }
+
     fn hide_rare(&self, rare: &mut Rare, strict: Anonymise) {
         if let Some((src, dst)) = &mut rare.inner {
             (*src, *dst) = (self.anonymised(*src, strict), self.anonymised(*dst, strict));

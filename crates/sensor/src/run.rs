@@ -86,7 +86,7 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         .map_err(|_| SensorError::Stopped("the policy"))?;
     let spool = Arc::new(Spool::open(&state.spool(), force.policy.spool_bytes)?);
     let source = open_source(options.source, &state, &spool)?;
-    let describe = source.describe();
+    let (describe, dated_here) = (source.describe(), source.dated_here());
 
     let (policy, policy_changes) = watch::channel(Arc::new(force));
     let adopted = watch::channel(policy.borrow().clone()).0;
@@ -98,6 +98,7 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         ended: watch::channel(false).0,
         stop: AtomicBool::new(false),
         sensor: identity.name.as_str().into(),
+        clock_suspect: AtomicBool::new(false),
     });
     let (thread, ending) = capture_thread(source, spool.clone(), shared.clone());
     let acknowledged = watch::channel(spool.acknowledged()).0;
@@ -109,6 +110,7 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         ceiling,
         pseudonyms,
         source: describe,
+        dated_here,
         acknowledged,
     };
     let mut first_ack_seconds = None;

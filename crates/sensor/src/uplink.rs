@@ -31,6 +31,8 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// A report is due at least this often.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// A clock further than this from the hub's marks what it dates as suspect. The way there and back is part of it.
+const CLOCK_OFFSET_MAX: Duration = Duration::from_secs(5);
 /// Share of a certificate's life after which it is renewed.
 const RENEW_AT: f64 = 0.5;
 
@@ -50,6 +52,8 @@ pub struct Uplink {
     pub pseudonyms: Arc<IpcryptPfx>,
     /// Where packets come from, for people.
     pub source: String,
+    /// Packets are dated by this machine's clock.
+    pub dated_here: bool,
     /// Last number the hub acknowledged in this run.
     pub acknowledged: watch::Sender<u64>,
 }
@@ -132,6 +136,12 @@ impl Uplink {
     }
 
     fn welcomed(&self, welcome: &Welcome) -> Result<(), SensorError> {
+        let offset = Duration::from_nanos(now_nanos().abs_diff(welcome.hub_time));
+        let suspect = offset > CLOCK_OFFSET_MAX;
+        if suspect {
+            tracing::warn!(seconds = offset.as_secs(), "this machine's clock is far from the hub's: set it");
+        }
+        self.capture.clock_suspect.store(suspect && self.dated_here, Ordering::Relaxed);
         let state = self.spool.state();
         if welcome.watermark > state.last_seq {
             return Err(SensorError::Behind { hub: welcome.watermark, spool: state.last_seq });

@@ -28,6 +28,7 @@ pub fn schema(id: SchemaId) -> Option<SchemaRef> {
         SchemaId::PACKETS => Some(noroshi_model::columns::packets_schema()),
         SchemaId::SESSIONS => Some(noroshi_model::columns::schema_of(noroshi_model::session::SESSIONS)),
         SchemaId::REQUESTS => Some(noroshi_model::columns::schema_of(noroshi_model::request::REQUESTS)),
+        SchemaId::FLOWS => Some(noroshi_model::columns::schema_of(noroshi_model::flow::FLOWS)),
         _ => None,
     }
 }
@@ -45,7 +46,7 @@ pub fn encode(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
 /// The bytes that the schema message of a fixed schema has in a stream.
 fn schema_message(id: SchemaId) -> Option<&'static [u8]> {
     static KNOWN: LazyLock<Vec<(SchemaId, Vec<u8>)>> = LazyLock::new(|| {
-        let known = [SchemaId::PACKETS, SchemaId::SESSIONS, SchemaId::REQUESTS];
+        let known = [SchemaId::PACKETS, SchemaId::SESSIONS, SchemaId::REQUESTS, SchemaId::FLOWS];
         known.map(|id| (id, write_schema(&schema(id).expect("it has a schema")))).to_vec()
     });
     KNOWN.iter().find(|(known, _)| *known == id).map(|(_, message)| message.as_slice())

@@ -49,6 +49,10 @@ fn troubles(health: &Health) -> Vec<String> {
         if sensor.status == "silent" {
             found.push(format!("sensor {} is connected and silent", sensor.name));
         }
+        if let Some(since) = sensor.silent_since {
+            let since = noroshi_model::Nanos::from_seconds(since).rfc3339();
+            found.push(format!("sensor {} gives no sign of life since {since}", sensor.name));
+        }
         if let Some(ms) = sensor.clock_offset_ms.filter(|ms| ms.abs() > CLOCK_OFFSET_MS_MAX) {
             found.push(format!("the clock of sensor {} is {:+.1} s off", sensor.name, ms as f64 / 1000.0));
         }

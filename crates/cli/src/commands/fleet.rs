@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use noroshi_hub::HubError;
 use noroshi_hub::admin::Client;
 use noroshi_hub::fleet::{Changed, SensorDetail, SensorView};
+use noroshi_hub::rollout::RollOut;
 use noroshi_model::Nanos;
 use noroshi_wire::SensorName;
 use std::io::{Write, stdout};
@@ -15,6 +16,8 @@ Examples:
   noroshi fleet token kyoto-1
   noroshi fleet list
   noroshi fleet set kyoto-1 payload_bytes=64 'filter=tcp or udp'
+  noroshi fleet tag kyoto-1 universities
+  noroshi fleet set @universities payload_bytes=64 --canaries 1
   noroshi fleet rollback kyoto-1
   noroshi fleet revoke kyoto-1";
 
@@ -58,14 +61,30 @@ enum What {
         /// Its name.
         name: String,
     },
-    /// Change the policy requested of a sensor.
-    #[command(after_help = "Example:\n  noroshi fleet set kyoto-1 payload_bytes=0 destination_addresses=truncated")]
+    /// Change the policy requested of a sensor, or of a group: a few first, the rest when those are well.
+    #[command(
+        after_help = "Examples:\n  noroshi fleet set kyoto-1 payload_bytes=0 destination_addresses=truncated\n  noroshi fleet set @universities payload_bytes=64 --canaries 2\n  noroshi fleet set @all sample_one_in=10"
+    )]
     Set {
-        /// Its name.
+        /// Its name, @TAG or @all.
         name: String,
         /// Settings, as key=value.
         #[arg(required = true, value_name = "KEY=VALUE")]
         assignments: Vec<String>,
+        /// Connected sensors of a group that are changed first; 0 changes all at once.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        canaries: usize,
+    },
+    /// Put a sensor into a group.
+    #[command(after_help = "Example:\n  noroshi fleet tag kyoto-1 universities")]
+    Tag {
+        /// Its name.
+        name: String,
+        /// The group.
+        tag: String,
+        /// Take it out instead.
+        #[arg(long)]
+        remove: bool,
     },
     /// Request an earlier policy again.
     #[command(after_help = "Example:\n  noroshi fleet rollback kyoto-1 --to 3")]
@@ -140,7 +159,19 @@ async fn act(hub: Client<'_>, what: What, format: Format) -> Result<(), Trouble>
             }
             show(&detail)?;
         }
-        What::Set { name, assignments } => changed(&hub.set(name, assignments).await?, json)?,
+        What::Set { name, assignments, canaries } if name.starts_with('@') => {
+            let outcome = hub.roll_out(name, assignments, canaries).await?;
+            if json {
+                return print_json("noroshi.fleet-rollout/1", &outcome);
+            }
+            rolled_out(&outcome)?;
+        }
+        What::Set { name, assignments, .. } => changed(&hub.set(name, assignments).await?, json)?,
+        What::Tag { name, tag, remove } => {
+            hub.tag(name.clone(), tag.clone(), !remove).await?;
+            let tag = tag.trim_start_matches('@');
+            writeln!(stdout(), "{name} is {} @{tag}", if remove { "no longer in" } else { "in" })?;
+        }
         What::Rollback { name, to } => changed(&hub.rollback(name, to).await?, json)?,
         What::Revoke { name } => {
             let cut = hub.revoke(name.clone()).await?;
@@ -174,11 +205,13 @@ fn list(sensors: &[SensorView]) -> Result<(), Trouble> {
         let waiting = report.produced.saturating_sub(report.acknowledged);
         let policy = format!("{}{}", sensor.policy_revision, if sensor.policy_in_force { "" } else { " asked" });
         let clock = sensor.clock_offset_ms.map_or("?".into(), |ms| format!("{:+.1} s", ms as f64 / 1000.0));
+        let clock = if sensor.clock_suspect { format!("{clock} SUSPECT") } else { clock };
+        let status = if sensor.silent_since.is_some() { "SILENT" } else { &sensor.status };
         writeln!(
             out,
             "{:<16} {:<10} {:<21} {:>12} {lost:>9} {waiting:>9} {policy:>9} {clock:>8}",
             sensor.name,
-            sensor.status,
+            status,
             time(sensor.reported_at),
             report.produced,
         )?;
@@ -190,6 +223,15 @@ fn show(detail: &SensorDetail) -> Result<(), Trouble> {
     let mut out = stdout().lock();
     let SensorDetail { sensor, policies } = detail;
     writeln!(out, "{} ({}), enrolled {}", sensor.name, sensor.status, time(Some(sensor.enrolled_at)))?;
+    if !sensor.tags.is_empty() {
+        writeln!(out, "groups        @{}", sensor.tags.join(" @"))?;
+    }
+    if let Some(since) = sensor.silent_since {
+        writeln!(out, "SILENT        since {}", time(Some(since)))?;
+    }
+    if sensor.clock_suspect {
+        writeln!(out, "CLOCK         suspect: its times are flagged; the order of its records is not in doubt")?;
+    }
     if let Some(report) = &sensor.report {
         writeln!(out, "last report   {}, version {}", time(sensor.reported_at), report.version)?;
         let source = crate::terminal::escape(&report.source);
@@ -216,6 +258,19 @@ fn show(detail: &SensorDetail) -> Result<(), Trouble> {
             writeln!(out, "         {change}")?;
         }
         before = row.request.clone();
+    }
+    Ok(())
+}
+
+fn rolled_out(outcome: &RollOut) -> Result<(), Trouble> {
+    for one in &outcome.changed {
+        changed(one, false)?;
+    }
+    let mut out = stdout().lock();
+    if let Some(why) = &outcome.stopped {
+        writeln!(out, "STOPPED: {}", crate::terminal::escape(why))?;
+        writeln!(out, "{} have their earlier policy back", outcome.canaries.join(", "))?;
+        writeln!(out, "left as they are: {}", outcome.untouched.join(", "))?;
     }
     Ok(())
 }

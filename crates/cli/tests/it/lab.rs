@@ -104,6 +104,11 @@ impl Lab {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
+    /// Starts the program with these arguments.
+    pub fn start(&self, log: &str, arguments: &[std::ffi::OsString]) -> Process {
+        Process(self.program(log).args(arguments).stdout(Stdio::null()).spawn().unwrap())
+    }
+
     pub fn sensor(&self, name: &str, capture: &Path, speed: Option<f64>) -> Process {
         let mut command = self.program(&format!("{name}.log"));
         command.args(["sensor", "run", "--state"]).arg(self.state(name)).arg("--replay").arg(capture);

@@ -5,6 +5,8 @@ mod alert;
 mod analyze;
 mod brief;
 #[cfg(feature = "hub")]
+mod crowd;
+#[cfg(feature = "hub")]
 mod fleet;
 mod forecast;
 #[cfg(feature = "hub")]
@@ -16,6 +18,8 @@ mod import;
 mod kills;
 #[cfg(feature = "hub")]
 mod lab;
+#[cfg(feature = "hub")]
+mod net;
 #[cfg(feature = "hub")]
 mod oracle;
 mod packets;

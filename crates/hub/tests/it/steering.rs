@@ -1,9 +1,12 @@
 //! The policy: changed at the hub, in force on the sensor, seen in what is stored.
 
-use super::support::{Lab, capture, expected_packets};
+use super::support::{Lab, capture, expected_packets, record};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
+use noroshi_model::flow::flows;
+use noroshi_model::policy::SPOOL_BYTES_MIN;
 use noroshi_sensor::run::{Retime, RunOptions, SourceOptions};
+use noroshi_sensor::spool::Spool;
 use noroshi_wire::message::policy_hash;
 use tokio_util::sync::CancellationToken;
 
@@ -81,4 +84,73 @@ async fn requests_beyond_the_schema_are_refused_at_the_hub() {
     }
     assert!(fleet.set("osaka", &["payload_bytes=1".into()]).await.unwrap_err().to_string().contains("kyoto"));
     assert_eq!(fleet.show("kyoto").await.unwrap().policies.len(), 1);
+}
+
+/// Sums instead of packets: every packet is counted in a row, and the account says how many were folded.
+#[tokio::test(flavor = "multi_thread")]
+async fn coarser_records_count_every_packet() {
+    let Some(path) = capture("scan/ndpi__synscan.pcap") else { return };
+    let lab = Lab::start().await;
+    for granularity in ["flows", "counters"] {
+        lab.enrol(granularity).await.unwrap();
+        let context = lab.hub().context();
+        context.fleet.set(granularity, &[format!("granularity={granularity}")]).await.unwrap();
+        let done = lab.replay(granularity, &path).await.unwrap();
+        assert_eq!(done.produced, expected_packets(&path));
+        let rows: Vec<_> = lab.rows(granularity).await.iter().flat_map(|b| flows(b).unwrap()).collect();
+        assert_eq!(rows.iter().map(|(_, sum)| sum.packets).sum::<u64>(), expected_packets(&path));
+        assert!((rows.len() as u64) < expected_packets(&path));
+        assert_eq!(rows.iter().any(|(key, _)| key.addresses.is_some()), granularity == "flows");
+        let accounts = context.journal.conservation().await.unwrap();
+        let account = accounts.iter().find(|account| account.sensor == granularity).unwrap();
+        assert!(account.balances() && account.stored == rows.len() as u64, "{account:?}");
+    }
+}
+
+/// A spool that is too small for a hub that is away: the oldest are given up, and counted to the record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_is_declared_exactly() {
+    const PACKETS: u64 = 24_000;
+    let Some(more) = capture("scan/ndpi__synscan.pcap") else { return };
+    let lab = Lab::start().await;
+    lab.enrol("kyoto").await.unwrap();
+    // While the hub is away the capture thread goes on alone.
+    let path = noise(&lab.state("noise.pcap"), PACKETS);
+    let spool = Spool::open(&lab.state("kyoto").join("spool"), SPOOL_BYTES_MIN).unwrap();
+    record(&path, &spool, false);
+    assert_eq!(spool.state().last_seq, PACKETS);
+    let given_up = spool.quota_losses();
+    assert!(given_up > 0 && spool.bytes() <= SPOOL_BYTES_MIN);
+    drop(spool);
+
+    let done = lab.replay("kyoto", &more).await.unwrap();
+    let total = PACKETS + expected_packets(&more);
+    assert_eq!((done.produced, done.acknowledged), (total, total));
+    let account = lab.hub().context().journal.conservation().await.unwrap().remove(0);
+    assert!(account.balances(), "{account:?}");
+    assert_eq!((account.stored, account.lost), (total - given_up, given_up));
+    assert_eq!(lab.count("kyoto").await as u64, account.stored);
+}
+
+/// A capture of UDP packets full of bytes that do not compress.
+fn noise(path: &std::path::Path, packets: u64) -> std::path::PathBuf {
+    let mut bytes = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    for n in 0..packets {
+        let payload: [u8; 1400] = rand::random();
+        let length = (28 + payload.len()) as u16;
+        for word in [1_700_000_000 + (n / 1000) as u32, 0, length.into(), length.into()] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        bytes.extend_from_slice(&[0x45, 0]);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&[0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2, 0, 9, 0, 9]);
+        bytes.extend_from_slice(&(length - 20).to_be_bytes());
+        bytes.extend_from_slice(&[0, 0]);
+        bytes.extend_from_slice(&payload);
+    }
+    std::fs::write(path, bytes).unwrap();
+    path.to_owned()
 }

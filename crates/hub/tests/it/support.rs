@@ -3,12 +3,19 @@
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use noroshi_hub::{Config, Hub};
+use noroshi_model::policy::Policy;
+use noroshi_sensor::capture::Shared;
+use noroshi_sensor::policy::{InForce, pseudonyms};
 use noroshi_sensor::run::{Retime, RunOptions, SourceOptions, Summary};
+use noroshi_sensor::source::{Replay, ReplayPlan};
+use noroshi_sensor::spool::Spool;
 use noroshi_sensor::state::StateDir;
 use noroshi_sensor::{SensorError, enrol};
 use noroshi_wire::SensorName;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub struct Lab {
@@ -24,7 +31,8 @@ impl Lab {
         lab
     }
 
-    async fn start_hub(&mut self, listen: &str) {
+    /// Starts a hub at this address.
+    pub async fn start_hub(&mut self, listen: &str) {
         let config = Config {
             listen: listen.parse().unwrap(),
             lake: false,
@@ -38,10 +46,16 @@ impl Lab {
         self.hub.as_ref().unwrap()
     }
 
-    /// Stops the hub and starts it again at the same address.
-    pub async fn restart(&mut self) {
+    /// Stops the hub; the answer is where it was.
+    pub async fn stop(&mut self) -> String {
         let address = self.hub().context().sensor_address.to_string();
         self.hub.take().unwrap().stop().await;
+        address
+    }
+
+    /// Stops the hub and starts it again at the same address.
+    pub async fn restart(&mut self) {
+        let address = self.stop().await;
         self.start_hub(&address).await;
     }
 
@@ -112,4 +126,23 @@ pub fn expected_packets(capture: &Path) -> u64 {
     let facts = std::fs::read_to_string(format!("{}.json", capture.display())).unwrap();
     let facts: serde_json::Value = serde_json::from_str(&facts).unwrap();
     facts["expect"]["packets"].as_u64().unwrap()
+}
+
+/// What a sensor's capture thread does with a capture, alone: no hub, no policy but the loosest.
+pub fn record(path: &Path, spool: &Spool, clock_suspect: bool) {
+    let policy = Policy::default();
+    let key = std::array::from_fn(|at| at as u8);
+    let force = Arc::new(InForce::join(1, &policy, &policy, pseudonyms(key).unwrap()).unwrap());
+    let shared = Shared {
+        policy: watch::channel(force.clone()).1,
+        adopted: watch::channel(force).0,
+        losses: Default::default(),
+        newest: i64::MIN.into(),
+        ended: watch::channel(false).0,
+        stop: false.into(),
+        sensor: "kyoto".into(),
+        clock_suspect: clock_suspect.into(),
+    };
+    let plan = ReplayPlan { paths: vec![path.to_owned()], speed: None, shift: 0 };
+    noroshi_sensor::capture::run(Box::new(Replay::open(plan, 0).unwrap()), spool, &shared).unwrap();
 }

@@ -82,6 +82,10 @@ impl Source for Interfaces {
         Ok(if raw.records.is_empty() && kernel_drops == 0 { Taken::Idle } else { Taken::Packets { raw, kernel_drops } })
     }
 
+    fn dated_here(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let names: Vec<&str> = self.open.iter().map(|open| open.name.as_str()).collect();
         format!("interface {}", names.join(", "))

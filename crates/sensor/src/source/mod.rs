@@ -89,4 +89,8 @@ pub trait Source: Send {
     fn next(&mut self, wait: Duration) -> Result<Taken, SourceError>;
     /// For people.
     fn describe(&self) -> String;
+    /// Whether packets are dated by this machine's clock.
+    fn dated_here(&self) -> bool {
+        false
+    }
 }
