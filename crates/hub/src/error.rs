@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The system refused.
-    #[error("{path}: {doing}: {source}")]
+    #[error("{path}: {doing}: {source}{}", hint(source))]
     Io {
         /// File or folder.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum HubError {
     #[error("{0} is in use by another hub; stop that one, or give this one its own --data folder")]
     InUse(PathBuf),
     /// The hub's own database.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; is the disk full or not writable? free space, then start again")]
     State {
         /// The file.
         path: PathBuf,
@@ -110,5 +110,15 @@ impl HubError {
     pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str) -> impl FnOnce(std::io::Error) -> HubError {
         let path = path.into();
         move |source| HubError::Io { path, doing, source }
+    }
+}
+
+/// What helps against the system's refusal.
+fn hint(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::*;
+    match source.kind() {
+        StorageFull | QuotaExceeded => "; free space on that disk, then start again",
+        PermissionDenied | ReadOnlyFilesystem => "; run it as the owner of that folder, or give another with --data",
+        _ => "",
     }
 }

@@ -38,7 +38,7 @@ pub enum SensorError {
         name: String,
     },
     /// A file of the state folder.
-    #[error("{path}: {doing}: {source}")]
+    #[error("{path}: {doing}: {source}{}", hint(source))]
     State {
         /// The file.
         path: PathBuf,
@@ -76,5 +76,15 @@ impl SensorError {
     pub fn is_refusal(&self) -> bool {
         matches!(self, SensorError::Invitation(_) | SensorError::Ceiling(_))
             || matches!(self, SensorError::Source(source) if source.is_refusal())
+    }
+}
+
+/// What helps against the system's refusal.
+fn hint(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::*;
+    match source.kind() {
+        StorageFull | QuotaExceeded => "; free space on that disk, then try again: nothing was used up",
+        PermissionDenied | ReadOnlyFilesystem => "; run it as the owner of that folder, or give another with --state",
+        _ => "",
     }
 }

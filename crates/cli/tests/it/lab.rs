@@ -151,10 +151,11 @@ pub fn tick(milliseconds: u64) {
     let _ = never.recv_timeout(Duration::from_millis(milliseconds));
 }
 
-/// Runs a program that must succeed.
-pub fn run<A: AsRef<std::ffi::OsStr>>(program: &str, arguments: &[A]) {
-    let done = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+/// Runs a command that must succeed; its words are separated by spaces.
+pub fn run(line: &str) {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let done = Command::new(words[0]).args(&words[1..]).output().unwrap_or_else(|error| panic!("{line}: {error}"));
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 const INSIDE: &str = "NOROSHI_TEST_INSIDE_NAMESPACE";

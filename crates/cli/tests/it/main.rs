@@ -25,6 +25,8 @@ mod oracle;
 mod packets;
 #[cfg(feature = "hub")]
 mod power;
+#[cfg(feature = "hub")]
+mod refusals;
 mod report;
 mod sample;
 mod simulate;

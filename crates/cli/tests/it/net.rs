@@ -15,16 +15,16 @@ const OURS: &str = "198.18.0.1";
 
 /// A pair of interfaces, packets sent on `tx` arriving on `rx`, and nothing else anywhere.
 fn wire() {
-    run("ip", &["link", "set", "lo", "up"]);
+    run("ip link set lo up");
     for family in ["all", "default"] {
         // Neighbour discovery of IPv6 would send packets of its own.
         std::fs::write(format!("/proc/sys/net/ipv6/conf/{family}/disable_ipv6"), "1").unwrap();
     }
-    run("ip", &["link", "add", "tx", "type", "veth", "peer", "name", "rx"]);
-    run("ip", &["link", "set", "tx", "arp", "off"]);
-    run("ip", &["link", "set", "rx", "up"]);
-    run("ip", &["link", "set", "tx", "up"]);
-    run("ip", &["addr", "add", &format!("{OURS}/16"), "dev", "tx"]);
+    run("ip link add tx type veth peer name rx");
+    run("ip link set tx arp off");
+    run("ip link set rx up");
+    run("ip link set tx up");
+    run(&format!("ip addr add {OURS}/16 dev tx"));
     for family in ["-4", "-6"] {
         let routes = Command::new("ip").args([family, "route", "show", "default"]).output().unwrap();
         assert!(routes.stdout.is_empty(), "a default route inside the namespace");
@@ -109,12 +109,12 @@ fn what_was_sent_is_captured_or_dropped_or_filtered_and_counted() {
     assert!(before - settled <= unseen, "packets vanish");
     // The sensor stands still while far more arrives than its ring holds, one half of it filtered.
     let pid = sensor.0.id().to_string();
-    run("kill", &["-STOP", &pid]);
+    run(&format!("kill -STOP {pid}"));
     for n in 0..BURST {
         let port = if n % 2 == 0 { 9 } else { 10 };
         socket.send_to(&n.to_be_bytes(), ("198.18.7.7", port)).unwrap();
     }
-    run("kill", &["-CONT", &pid]);
+    run(&format!("kill -CONT {pid}"));
     let sent = counter("tx/statistics/tx_packets") - before;
     assert_eq!(sent, u64::from(BURST), "the kernel's own count of what left");
     let (stored, lost) = until_accounted(&lab, settled + sent);

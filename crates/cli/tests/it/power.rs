@@ -19,15 +19,18 @@ const CUT: &str = "import fcntl, os, struct, sys; \
                    fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
 
 fn mount(lab: &Lab, name: &str) {
-    run("mount", &["-o", "loop".as_ref(), lab.path(&format!("{name}.img")).as_ref(), lab.path(name).as_ref()]);
+    let (image, folder) = (lab.path(&format!("{name}.img")), lab.path(name));
+    run(&format!("mount -o loop {} {}", image.display(), folder.display()));
 }
 
 fn cut(lab: &Lab, name: &str) {
-    run("python3", &["-c", CUT.as_ref(), lab.path(name).as_ref()]);
+    let script = lab.path("cut.py");
+    std::fs::write(&script, CUT).unwrap();
+    run(&format!("python3 {} {}", script.display(), lab.path(name).display()));
 }
 
 fn remount(lab: &Lab, name: &str) {
-    run("umount", &[lab.path(name)]);
+    run(&format!("umount {}", lab.path(name).display()));
     mount(lab, name);
 }
 
@@ -36,7 +39,7 @@ fn lab() -> Lab {
     for name in ["hub", "sensors"] {
         let image = lab.path(&format!("{name}.img"));
         std::fs::File::create(&image).unwrap().set_len(IMAGE_MEGABYTES << 20).unwrap();
-        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_path()]);
+        run(&format!("mkfs.ext4 -q -F {}", image.display()));
         mount(&lab, name);
     }
     lab
@@ -74,7 +77,7 @@ fn round(trial: &mut Trial, cuts: u32) -> Result<u32, Fault> {
 
 /// The file systems are unmounted when everything on them has ended.
 fn end(lab: Lab) {
-    ["hub", "sensors"].iter().for_each(|name| run("umount", &[lab.path(name)]));
+    ["hub", "sensors"].iter().for_each(|name| run(&format!("umount {}", lab.path(name).display())));
 }
 
 fn can_mount() -> bool {
