@@ -405,8 +405,7 @@ async fn answer(
     reports: Option<watch::Receiver<Reported>>,
 ) -> Changed {
     let asked = tokio::time::Instant::now();
-    let answers =
-        |report: &Reported| report.as_ref().is_some_and(|(_, report)| report.policy_revision >= row.revision);
+    let answers = |report: &Reported| report.as_ref().is_some_and(|(_, report)| report.policy_revision >= row.revision);
     let answer = match reports {
         Some(mut reports) => {
             let found = tokio::time::timeout(ACKNOWLEDGE_PATIENCE, reports.wait_for(answers)).await;

@@ -43,7 +43,8 @@ impl Fleet {
         let names: Result<Vec<SensorName>, _> = alive.map(|sensor| sensor.name.parse()).collect();
         let names = names?;
         if names.is_empty() {
-            let mut known: Vec<String> = self.state.tags().await?.into_iter().map(|(tag, _)| format!("@{tag}")).collect();
+            let mut known: Vec<String> =
+                self.state.tags().await?.into_iter().map(|(tag, _)| format!("@{tag}")).collect();
             known.dedup();
             return Err(HubError::UnknownSensor { name: target.to_owned(), known });
         }

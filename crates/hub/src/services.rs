@@ -70,7 +70,11 @@ impl Service {
 
 /// The services every hub has.
 pub fn standard() -> Vec<Service> {
-    vec![Service::new("mover", mover), Service::new("watch", crate::watch::run), Service::new("portal", crate::portal::run)]
+    vec![
+        Service::new("mover", mover),
+        Service::new("watch", crate::watch::run),
+        Service::new("portal", crate::portal::run),
+    ]
 }
 
 async fn mover(context: Context) -> ServiceResult {

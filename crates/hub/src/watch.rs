@@ -5,8 +5,8 @@
 //! of this is tested without waiting.
 
 use crate::fleet::{SILENT_AFTER, nanos, now, seconds};
-use crate::state::Silence;
 use crate::services::ServiceResult;
+use crate::state::Silence;
 use crate::{Context, Fleet, HubError};
 use noroshi_model::policy::Policy;
 use noroshi_wire::SensorName;

@@ -7,8 +7,8 @@
 //! A finding that grows is said again: the row with the newest `ts` of an `id` is the one that stands.
 
 use crate::columns::{Column, PACKETS, schema_of};
-use crate::flow::FLOWS;
 use crate::findings::{ALERTS, ATTACKS, CAMPAIGNS, INFECTIONS, SCANS};
+use crate::flow::FLOWS;
 use crate::request::REQUESTS;
 use crate::session::SESSIONS;
 use crate::stream::SchemaId;

@@ -42,8 +42,12 @@ async fn enrol(line: &str) -> Identity {
     let (place, secret) = line.split_once(' ').unwrap();
     let Invitation { name, hub, token, pin } = Invitation::parse(place, secret).unwrap();
     let key = SensorKey::generate().unwrap();
-    let request =
-        EnrolRequest { protocol: PROTOCOL, token: token.text(), name: name.to_string(), request: key.request().unwrap() };
+    let request = EnrolRequest {
+        protocol: PROTOCOL,
+        token: token.text(),
+        name: name.to_string(),
+        request: key.request().unwrap(),
+    };
     let reply = Connection::open(&hub, pin, None).await.unwrap().enrol(&request).await.unwrap();
     Identity { hub, pin, key, certificate: reply.certificate }
 }

@@ -55,7 +55,8 @@ fn account(lab: &Lab) -> (u64, BTreeMap<String, u64>) {
             .fetch_one(&mut *connection)
             .await
             .unwrap();
-        let rows = sqlx::query("select reason, sum(count) from gaps group by reason").fetch_all(connection).await.unwrap();
+        let rows =
+            sqlx::query("select reason, sum(count) from gaps group by reason").fetch_all(connection).await.unwrap();
         (stored as u64, rows.iter().map(|row| (row.get(0), row.get::<i64, _>(1) as u64)).collect())
     })
 }
@@ -189,7 +190,11 @@ fn real_tools_are_captured_live_and_called_by_their_name() {
     for (tool, _, _, arguments) in TOOLS {
         let done = Command::new(tool).args(arguments.split_whitespace()).output().unwrap();
         // No one answers, which some of them call a failure.
-        println!("{tool}: {} {}", done.status, String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or_default());
+        println!(
+            "{tool}: {} {}",
+            done.status,
+            String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or_default()
+        );
     }
     until_settled(&lab);
     let mut engine = Engine::new(Config::default());

@@ -1,9 +1,9 @@
 //! Clocks that are wrong: said in words, flagged, and never the order of anything.
 
 use super::support::Lab;
+use noroshi_sensor::SensorError;
 use noroshi_sensor::enrol::enrol;
 use noroshi_sensor::state::StateDir;
-use noroshi_sensor::SensorError;
 use noroshi_wire::message::{Report, StreamState};
 use noroshi_wire::{Authority, ConnectError, Invitation, Token};
 use std::time::{Duration, SystemTime};

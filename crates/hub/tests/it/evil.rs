@@ -156,7 +156,11 @@ async fn an_evil_sensor_does_not_disturb_an_honest_one() {
 }
 
 /// The messages of a good batch with their metadata, as the wire carries them; `change` makes them bad.
-fn raw(head: &BatchHead, body: Vec<u8>, change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value)) -> Vec<FlightData> {
+fn raw(
+    head: &BatchHead,
+    body: Vec<u8>,
+    change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value),
+) -> Vec<FlightData> {
     let mut messages = batch::to_flight(body.into()).unwrap();
     let mut metadata = serde_json::to_value(head).unwrap();
     metadata["messages"] = messages.len().into();
@@ -170,7 +174,8 @@ fn raw(head: &BatchHead, body: Vec<u8>, change: impl FnOnce(&mut Vec<FlightData>
 /// Replaces each place where `old` stands.
 fn patch(bytes: &mut bytes::Bytes, old: &[u8], new: &[u8]) {
     let mut changed = bytes.to_vec();
-    let at: Vec<usize> = (0..changed.len().saturating_sub(old.len() - 1)).filter(|at| changed[*at..].starts_with(old)).collect();
+    let at: Vec<usize> =
+        (0..changed.len().saturating_sub(old.len() - 1)).filter(|at| changed[*at..].starts_with(old)).collect();
     assert!(!at.is_empty(), "there is something to patch");
     at.iter().for_each(|at| changed[*at..at + new.len()].copy_from_slice(new));
     *bytes = changed.into();
@@ -180,7 +185,10 @@ type Change = Box<dyn FnOnce(&mut Vec<FlightData>, &mut serde_json::Value)>;
 
 /// What only a program written for it can send.
 fn forged_messages() -> Vec<(&'static str, Change)> {
-    fn case(what: &'static str, change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value) + 'static) -> (&'static str, Change) {
+    fn case(
+        what: &'static str,
+        change: impl FnOnce(&mut Vec<FlightData>, &mut serde_json::Value) + 'static,
+    ) -> (&'static str, Change) {
         (what, Box::new(change))
     }
     vec![
@@ -323,7 +331,12 @@ async fn half_open_connections_keep_nobody_out() {
     lab.enrol("kyoto").await.unwrap();
     let address = lab.hub().context().sensor_address;
     let mut open = Vec::new();
-    for (at, begin) in [&b"\x16"[..], b"\x16\x03\x01\x40\x00\x01", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n", b""].iter().cycle().take(40).enumerate() {
+    for (at, begin) in [&b"\x16"[..], b"\x16\x03\x01\x40\x00\x01", b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n", b""]
+        .iter()
+        .cycle()
+        .take(40)
+        .enumerate()
+    {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(begin).await.unwrap();
         // Some stay open, some break off.

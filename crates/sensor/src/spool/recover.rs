@@ -93,7 +93,8 @@ pub(super) fn inflate_ballast(dir: &Path) {
         return;
     }
     // Not zeros: a file system that compresses would keep nothing back.
-    let filler: Vec<u8> = std::iter::repeat_with(rand::random::<u64>).take(BALLAST_BYTES / 8).flat_map(u64::to_le_bytes).collect();
+    let filler: Vec<u8> =
+        std::iter::repeat_with(rand::random::<u64>).take(BALLAST_BYTES / 8).flat_map(u64::to_le_bytes).collect();
     if std::fs::write(&path, filler).is_err() {
         release_ballast(dir);
     }
