@@ -12,14 +12,23 @@ const TIME_PLAUSIBLE: std::ops::Range<i64> = 631_152_000_000_000_000..4_102_444_
 
 /// Decodes every record of a batch. `file` says which input of the run it is from. Cost: one pass, no copy of payloads.
 pub fn decode(raw: RawBatch, file: u32) -> PacketBatch {
-    let RawBatch { first_position, data, records } = raw;
-    let mut batch = PacketBatch { file, first_position, ..PacketBatch::default() };
-    batch.rows.resize(records.len(), Packet::BLANK);
-    for (row, record) in batch.rows.iter_mut().zip(&records) {
-        decode_record(&data, record, row, &mut batch.rare);
-    }
-    batch.arena = data;
+    let mut batch = PacketBatch::default();
+    decode_into(raw, file, &mut batch);
     batch
+}
+
+/// Decodes every record into a batch whose memory is used again; what it held is gone. Gives back the other half of that
+/// memory, for [`crate::capture::Reader::give_back`].
+pub fn decode_into(mut raw: RawBatch, file: u32, batch: &mut PacketBatch) -> RawBatch {
+    (batch.file, batch.first_position) = (file, raw.first_position);
+    batch.rare.clear();
+    batch.rows.clear();
+    batch.rows.resize(raw.records.len(), Packet::BLANK);
+    for (row, record) in batch.rows.iter_mut().zip(&raw.records) {
+        decode_record(&raw.data, record, row, &mut batch.rare);
+    }
+    std::mem::swap(&mut batch.arena, &mut raw.data);
+    raw
 }
 
 /// Decodes one frame that was captured elsewhere, such as from a live interface. The frame must be the whole `data`.

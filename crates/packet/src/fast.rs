@@ -22,7 +22,7 @@ pub(crate) fn ethernet_ipv4(frame: &[u8], base: u32, row: &mut Packet) -> bool {
         return false;
     }
     let Some(packet) = frame.get(TRANSPORT..ETHERNET + total) else { return false };
-    let before = *row;
+    let Packet { ts, has, oddities, cap_len, wire_len, .. } = *row;
     let taken = match head[23] {
         proto::TCP => segment(packet, row),
         proto::UDP => datagram(packet, row),
@@ -30,7 +30,8 @@ pub(crate) fn ethernet_ipv4(frame: &[u8], base: u32, row: &mut Packet) -> bool {
         _ => None,
     };
     let Some(payload) = taken else {
-        *row = before;
+        // What the record said about itself is all that there was.
+        *row = Packet { ts, has, oddities, cap_len, wire_len, ..Packet::BLANK };
         return false;
     };
     (row.src, row.dst) = (Addr::v4(be32(head, 26)), Addr::v4(be32(head, 30)));

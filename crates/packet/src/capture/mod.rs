@@ -1,7 +1,7 @@
 //! Capture files and streams, framed into raw packets.
 //!
 //! A [`Reader`] takes pcap (either byte order, micro- or nanoseconds) and pcapng (any sections, interfaces and blocks),
-//! plain or compressed with gzip or zstd, from a file or a stream, and yields [`RawBatch`]es of about a mebibyte. It
+//! plain or compressed with gzip or zstd, from a file or a stream, and yields [`RawBatch`]es of about a quarter of a mebibyte. It
 //! frames only; headers are read by [`crate::decode`].
 //!
 //! A file that ends inside a record gives its complete packets and one [`Problem`]; a file whose start cannot be read

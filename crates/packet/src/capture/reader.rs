@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that a batch aims at: large enough to make the work per batch small, small enough to stay in a core's cache
 /// until it is decoded.
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: usize = 1 << 18;
 /// Directories below a given one that are walked.
 const DIRECTORY_DEPTH_MAX: usize = 16;
 
@@ -35,7 +35,12 @@ pub struct Reader {
     drained: bool,
     ended: bool,
     problems: Vec<Problem>,
+    /// Batches that were given back, to be filled again.
+    spare: Vec<RawBatch>,
 }
+
+/// Batches that are kept to be filled again, at most.
+const SPARE_MAX: usize = 256;
 
 impl Reader {
     /// Opens a file.
@@ -71,6 +76,7 @@ impl Reader {
             drained: false,
             ended: false,
             problems: Vec::new(),
+            spare: Vec::new(),
         };
         reader.check_start()?;
         Ok(reader)
@@ -129,22 +135,37 @@ impl Reader {
         }
     }
 
+    /// Takes back a batch that is not needed any more: memory that was used a moment ago is the cheapest.
+    pub fn give_back(&mut self, batch: RawBatch) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(batch);
+        }
+    }
+
     fn fill_batch(&mut self) -> RawBatch {
-        let mut batch = RawBatch { first_position: self.position, ..RawBatch::default() };
-        let mut data = std::mem::take(&mut self.carry);
+        let mut batch = self.spare.pop().unwrap_or_default();
+        batch.first_position = self.position;
+        batch.records.clear();
+        // Old bytes stay behind what is filled until they are written over: to clear them would cost as much as to read.
+        let (mut data, mut filled) = (std::mem::take(&mut batch.data), self.carry.len());
+        if data.len() < filled {
+            data.resize(filled, 0);
+        }
+        data[..filled].copy_from_slice(&self.carry);
+        self.carry.clear();
         let (mut at, mut want) = (0, BATCH_BYTES);
         loop {
-            let input_ended = self.read_until(&mut data, want);
-            match self.framer.frame(&data, &mut at, self.offset, &mut batch.records) {
+            let input_ended = self.read_until(&mut data, &mut filled, want);
+            match self.framer.frame(&data[..filled], &mut at, self.offset, &mut batch.records) {
                 Step::Took { used } => {
-                    self.carry.extend_from_slice(&data[used..]);
+                    self.carry.extend_from_slice(&data[used..filled]);
                     self.offset += used as u64;
-                    data.truncate(used);
+                    filled = used;
                     break;
                 }
                 Step::Need(bytes) if !input_ended => want = (at + bytes).max(BATCH_BYTES),
                 Step::Need(_) => {
-                    if data.len() > at && self.problems.is_empty() {
+                    if filled > at && self.problems.is_empty() {
                         let text = "the file ends inside a record (cut short, or still being written); every complete packet counts";
                         self.problems.push(problem("truncated", Some(self.offset + at as u64), text));
                     }
@@ -159,24 +180,26 @@ impl Reader {
             }
         }
         self.position += batch.records.len() as u64;
+        data.truncate(filled);
         batch.data = data;
         batch
     }
 
-    /// Grows `data` to `want` bytes as far as the input goes; says whether it ended.
-    fn read_until(&mut self, data: &mut Vec<u8>, want: usize) -> bool {
-        let had = data.len();
-        if had >= want || self.drained {
+    /// Grows what is `filled` of `data` to `want` bytes as far as the input goes; says whether it ended.
+    fn read_until(&mut self, data: &mut Vec<u8>, filled: &mut usize, want: usize) -> bool {
+        if *filled >= want || self.drained {
             return self.drained;
         }
-        data.resize(want, 0);
-        match self.stream.fill(&mut data[had..]) {
-            Ok(filled) => {
-                data.truncate(had + filled);
-                self.drained = had + filled < want;
+        if data.len() < want {
+            data.resize(want, 0);
+        }
+        match self.stream.fill(&mut data[*filled..want]) {
+            Ok(read) => {
+                self.drained = *filled + read < want;
+                *filled += read;
             }
-            Err((filled, error)) => {
-                data.truncate(had + filled);
+            Err((read, error)) => {
+                *filled += read;
                 self.problems.push(error.problem());
                 self.drained = true;
             }
