@@ -7,14 +7,15 @@ use noroshi_detect::{Config, Engine};
 use noroshi_enrich::{Kinds, Knowledge};
 use noroshi_model::Nanos;
 use noroshi_model::finding::Label;
+use noroshi_model::packet::PacketBatch;
 use noroshi_model::report::{Capture, FileSummary, Problem, Report, SCHEMA, SourceSummary};
 use noroshi_packet::capture::{LinkType, RawBatch, Reader};
-use noroshi_packet::decode::decode;
+use noroshi_packet::decode::decode_into;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Raw batches that are decoded together, about a mebibyte each.
-const GROUP_BATCHES: usize = 12;
+/// Raw batches that are decoded together, a quarter of a mebibyte each.
+const GROUP_BATCHES: usize = 48;
 
 /// What the command line asks for.
 pub struct Request {
@@ -63,16 +64,24 @@ fn read(mut reader: Reader, file: u32, engine: &mut Engine, summary: &mut FileSu
         let current = std::mem::take(&mut group);
         count_undecoded(&current, &mut undecoded);
         // Decoding and detecting one group overlaps with reading the next.
-        (group, ()) = rayon::join(
-            || next_group(&mut reader),
-            || {
-                let batches: Vec<_> = current.into_par_iter().map(|raw| decode(raw, file)).collect();
-                batches.into_iter().for_each(|batch| engine.observe(batch));
-            },
-        );
+        let spent;
+        (group, spent) = rayon::join(|| next_group(&mut reader), || detect(current, file, engine));
+        spent.into_iter().for_each(|raw| reader.give_back(raw));
     }
     summary.problems.extend_from_slice(reader.problems());
     summary.problems.extend(undecoded.into_iter().map(|(link, packets)| link_problem(link, packets)));
+}
+
+/// Decodes batches and hands them to the detectors; gives back their memory.
+fn detect(group: Vec<RawBatch>, file: u32, engine: &mut Engine) -> Vec<RawBatch> {
+    let preparer = engine.preparer();
+    let ready = group.into_par_iter().map_init(PacketBatch::default, |batch, raw| {
+        let spent = decode_into(raw, file, batch);
+        (preparer.prepare(batch), spent)
+    });
+    let (ready, spent): (Vec<_>, Vec<_>) = ready.collect();
+    ready.into_iter().for_each(|batch| engine.observe_prepared(batch));
+    spent
 }
 
 /// Packets by link type, of the types whose headers are not read.

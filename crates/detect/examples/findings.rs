@@ -3,8 +3,9 @@
 //! `cargo run --release -p noroshi-detect --example findings -- [--threads N] CAPTURE...`
 
 use noroshi_detect::{Config, Engine};
+use noroshi_model::packet::PacketBatch;
 use noroshi_packet::capture::Reader;
-use noroshi_packet::decode::decode;
+use noroshi_packet::decode::decode_into;
 use rayon::prelude::*;
 use std::error::Error;
 
@@ -19,22 +20,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut engine = Engine::new(Config { threads, ..Config::default() });
     for (file, path) in paths.iter().enumerate() {
         let mut reader = Reader::open(path.as_ref())?;
-        let mut read = |count: usize| std::iter::from_fn(|| reader.next_batch()).take(count).collect::<Vec<_>>();
-        let mut group = read(12);
+        let read = |reader: &mut Reader| std::iter::from_fn(|| reader.next_batch()).take(48).collect::<Vec<_>>();
+        let mut group = read(&mut reader);
         while !group.is_empty() {
             // Decoding and detecting one group overlaps with reading the next.
             let current = std::mem::take(&mut group);
-            let next;
-            (next, ()) = rayon::join(
-                || read(12),
+            let spent;
+            (group, spent) = rayon::join(
+                || read(&mut reader),
                 || {
-                    let batches: Vec<_> = current.into_par_iter().map(|raw| decode(raw, file as u32)).collect();
-                    for batch in batches {
-                        engine.observe(batch);
-                    }
+                    let preparer = engine.preparer();
+                    let ready = current.into_par_iter().map_init(PacketBatch::default, |batch, raw| {
+                        let spent = decode_into(raw, file as u32, batch);
+                        (preparer.prepare(batch), spent)
+                    });
+                    let (ready, spent): (Vec<_>, Vec<_>) = ready.collect();
+                    ready.into_iter().for_each(|batch| engine.observe_prepared(batch));
+                    spent
                 },
             );
-            group = next;
+            spent.into_iter().for_each(|raw| reader.give_back(raw));
         }
     }
     engine.work();

@@ -1,26 +1,27 @@
 //! The engine: batches in order, findings out.
 
 use crate::brute_force;
+use crate::chunks::Chunks;
 use crate::config::{Config, Scale};
 use crate::ddos::arrival::{Account, Arrival};
 use crate::ddos::backscatter::{self, Victimised};
 use crate::ddos::{amplification, carpet};
+use crate::index::AddrIndex;
 use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
-use crate::shard::{Partition, SHARDS, shard_of};
-use crate::source::{BLOCK, Source, SourceShard, count_in_file, grow_slowly, position_of};
-use crate::tally::{BatchTally, Tally};
+use crate::shard::{Answer, Arrived, Prepared, Preparer, SHARDS, Shelf, shard_of, unpacked};
+use crate::source::{BLOCK, PORT_SLOTS, PortTally, Source, SourceShard, count_in_file};
+use crate::tally::Tally;
 use foldhash::fast::RandomState;
-use hashbrown::hash_table::Entry as TableEntry;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use noroshi_model::finding::{Attack, Campaign, Label, Scan, Tool};
-use noroshi_model::packet::{Has, Packet, PacketBatch};
+use noroshi_model::packet::PacketBatch;
 use noroshi_model::report::{BruteForce, FileSummary, PayloadCluster, PortCount, PortProtocol, Timeline, Totals};
 use noroshi_model::{Addr, Nanos, Prefix};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
 
 /// Packets that are worked on together: enough to keep every shard of every thread busy, few enough to hold.
 const GROUP_PACKETS: usize = 160_000;
@@ -84,30 +85,40 @@ struct VictimShard {
     closed: Vec<(Addr, Victimised)>,
 }
 
-/// One destination.
+/// One destination: two cache lines.
+#[repr(align(64))]
 struct Receiver {
-    addr: Addr,
+    arrival: Arrival,
     packets: u64,
     file: u32,
-    arrival: Arrival,
 }
 
+const _: () = assert!(size_of::<Receiver>() == 128);
+
 /// Arrivals of one shard of destinations.
-#[derive(Default)]
 struct DestinationShard {
-    index: HashTable<u32>,
-    hasher: RandomState,
-    all: Vec<Receiver>,
+    index: AddrIndex,
+    addrs: Vec<Addr>,
+    all: Chunks<Receiver>,
     by_file: Vec<u64>,
     closed: Vec<(Addr, Box<Account>)>,
+}
+
+/// A batch that waits to be worked on.
+enum Pending {
+    Raw(PacketBatch),
+    Ready(Box<Prepared>),
 }
 
 /// Detectors over a stream of packets.
 pub struct Engine {
     config: Config,
     scale: Option<Scale>,
-    pending: Vec<PacketBatch>,
+    pending: Vec<Pending>,
     pending_packets: usize,
+    shelf: Shelf,
+    /// One for each thread, as most of it is in use all the time.
+    ports: Vec<Mutex<Vec<PortTally>>>,
     sources: Vec<SourceShard>,
     victims: Vec<VictimShard>,
     destinations: Vec<DestinationShard>,
@@ -124,9 +135,11 @@ impl Engine {
             scale: None,
             pending: Vec::new(),
             pending_packets: 0,
+            shelf: Shelf::default(),
+            ports: Vec::new(),
             sources: (0..SHARDS).map(|_| SourceShard::new()).collect(),
             victims: (0..SHARDS).map(|_| VictimShard::default()).collect(),
-            destinations: (0..SHARDS).map(|_| DestinationShard::default()).collect(),
+            destinations: (0..SHARDS).map(|_| DestinationShard::new()).collect(),
             tally: Tally::default(),
             swept: Nanos(i64::MIN),
             approximate: false,
@@ -135,8 +148,24 @@ impl Engine {
 
     /// Takes the next packets. Work is done in groups, on the threads of the current rayon pool.
     pub fn observe(&mut self, batch: PacketBatch) {
-        self.pending_packets += batch.rows.len();
-        self.pending.push(batch);
+        self.pend(batch.rows.len(), Pending::Raw(batch));
+    }
+
+    /// Takes the next packets after [`Preparer::prepare`], which is best done right after they were decoded, while the
+    /// core's cache still holds them.
+    pub fn observe_prepared(&mut self, batch: Prepared) {
+        self.pend(batch.packets, Pending::Ready(Box::new(batch)));
+    }
+
+    /// What makes batches ready for this engine.
+    pub fn preparer(&self) -> Preparer {
+        let (since, until) = (self.config.since, self.config.until);
+        Preparer { since, until, first: self.scale.is_none(), shelf: self.shelf.clone() }
+    }
+
+    fn pend(&mut self, packets: usize, pending: Pending) {
+        self.pending_packets += packets;
+        self.pending.push(pending);
         if self.pending_packets >= GROUP_PACKETS {
             self.work();
         }
@@ -156,43 +185,46 @@ impl Engine {
 
     /// Works on what is pending.
     pub fn work(&mut self) {
-        let batches = std::mem::take(&mut self.pending);
+        let pending = std::mem::take(&mut self.pending);
         self.pending_packets = 0;
-        if batches.is_empty() {
+        if pending.is_empty() {
             return;
         }
-        let (since, until) = (self.config.since, self.config.until);
-        let keep = move |row: &Packet| {
-            (since.is_none() && until.is_none())
-                || row.has.has(Has::TIME) && since.is_none_or(|t| row.ts >= t) && until.is_none_or(|t| row.ts < t)
-        };
-        let prepared: Vec<(Partition, BatchTally)> =
-            batches.par_iter().map(|batch| (Partition::of(batch, keep), BatchTally::of(batch, keep))).collect();
-        for (_, tally) in &prepared {
-            self.tally.add(tally);
+        let preparer = self.preparer();
+        let parts: Vec<Prepared> = pending
+            .into_par_iter()
+            .map(|pending| match pending {
+                Pending::Raw(batch) => preparer.prepare(&batch),
+                Pending::Ready(prepared) => *prepared,
+            })
+            .collect();
+        for part in &parts {
+            self.tally.add(&part.tally);
         }
-        let scale = *self.scale.get_or_insert_with(|| first_scale(&self.config, &batches));
-        let parts: Vec<(&PacketBatch, &Partition)> =
-            batches.iter().zip(prepared.iter().map(|(part, _)| part)).collect();
-        let watermark = watermark(&batches);
+        let scale = *self.scale.get_or_insert_with(|| first_scale(&self.config, &parts));
+        let watermark = watermark(&parts);
         let sweep = watermark.0.saturating_sub(self.swept.0) > scale.scan_gap / 4;
         if sweep {
             self.swept = watermark;
         }
         let monitored = &self.config.monitored;
         let watched = |addr: Addr| monitored.is_empty() || monitored.iter().any(|prefix| prefix.contains(addr));
+        self.ports.resize_with(rayon::current_num_threads().max(self.ports.len()), || {
+            Mutex::new(vec![PortTally::default(); PORT_SLOTS])
+        });
+        let ports = &self.ports;
         let shards = self.sources.par_iter_mut().zip(&mut self.victims).zip(&mut self.destinations).enumerate();
         shards.for_each(|(shard, ((sources, victims), destinations))| {
-            for (batch, part) in &parts {
-                sources.add_all(batch, part.by_source.rows(shard), &scale);
+            // Whichever is free: what they count is added up in the end.
+            let lane = rayon::current_thread_index().unwrap_or(0) % ports.len();
+            let mut ports = ports[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            sources.add_all(&parts, shard, &mut ports, &scale);
+            drop(ports);
+            for answer in parts.iter().flat_map(|part| &part.lists.answers[shard]) {
+                victims.add(answer, &watched);
             }
-            for (batch, part) in &parts {
-                for row in part.by_victim.rows(shard) {
-                    victims.add(batch, *row, &watched);
-                }
-            }
-            for (batch, part) in &parts {
-                destinations.add_all(batch, part.by_destination.rows(shard), &watched);
+            for part in &parts {
+                destinations.add_all(&part.lists.arrived[shard], &watched);
             }
             if sweep {
                 sources.expire(watermark, &scale);
@@ -200,6 +232,7 @@ impl Engine {
                 destinations.expire(watermark);
             }
         });
+        parts.into_iter().for_each(|part| part.recycle(&self.shelf));
         if sweep {
             self.bound_memory();
         }
@@ -289,10 +322,10 @@ impl Engine {
             return (self.config.monitored.clone(), false);
         }
         let seen = self.destinations.iter().flat_map(|shard| {
-            shard.all.iter().map(|receiver| Destination {
-                addr: receiver.addr,
+            shard.addrs.iter().zip(shard.all.iter()).map(|(addr, receiver)| Destination {
+                addr: *addr,
                 packets: receiver.packets,
-                sends: self.source(receiver.addr).is_some(),
+                sends: self.source(*addr).is_some(),
             })
         });
         (monitored::infer(seen), true)
@@ -377,7 +410,7 @@ impl Engine {
         let runs = shard.closed.iter().filter(|run| run.is_scan(scale) && !self.answered(run));
         let mut found: Vec<ScanOf<'a>> = runs.map(ScanOf::Run).collect();
         let wide: BTreeSet<Addr> = shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
-        for source in &shard.sources {
+        for source in shard.sources.iter() {
             let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
             let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
             if scan::is_vertical(source, refused) && self.spoke(target) <= source.packets / 4 {
@@ -390,20 +423,14 @@ impl Engine {
     }
 
     fn ports(&self) -> Vec<PortCount> {
+        let lanes: Vec<_> = self.ports.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner)).collect();
         let mut out = Vec::new();
-        for slot in 0..crate::source::PORT_SLOTS {
-            let sum = |field: fn(&SourceShard) -> &Vec<u32>| {
-                self.sources.iter().map(|shard| u64::from(field(shard)[slot])).sum::<u64>()
-            };
-            let packets = sum(|shard| &shard.ports.packets);
+        for slot in 0..PORT_SLOTS {
+            let sum = |field: fn(&PortTally) -> u32| lanes.iter().map(|lane| u64::from(field(&lane[slot]))).sum();
+            let packets = sum(|port| port.packets);
             if packets > 0 {
                 let protocol = [PortProtocol::Tcp, PortProtocol::Udp, PortProtocol::Sctp][slot >> 16];
-                out.push(PortCount {
-                    protocol,
-                    port: slot as u16,
-                    packets,
-                    sources: sum(|shard| &shard.ports.sources),
-                });
+                out.push(PortCount { protocol, port: slot as u16, packets, sources: sum(|port| port.sources) });
             }
         }
         out.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| (a.protocol, a.port).cmp(&(b.protocol, b.port))));
@@ -411,7 +438,7 @@ impl Engine {
     }
 
     fn facts(&self, sources_max: usize, victims: &BTreeSet<Addr>) -> Vec<SourceFacts> {
-        let mut all: Vec<&Source> = self.sources.iter().flat_map(|shard| &shard.sources).collect();
+        let mut all: Vec<&Source> = self.sources.iter().flat_map(|shard| shard.sources.iter()).collect();
         let order = |a: &&Source, b: &&Source| b.packets.cmp(&a.packets).then_with(|| a.addr.cmp(&b.addr));
         if all.len() > sources_max && sources_max > 0 {
             all.select_nth_unstable_by(sources_max - 1, order);
@@ -468,15 +495,15 @@ fn facts_of(source: &Source, victims: &BTreeSet<Addr>) -> SourceFacts {
 }
 
 /// Thresholds from the first group of packets; only the gap that ends a scan has to be known so early.
-fn first_scale(config: &Config, batches: &[PacketBatch]) -> Scale {
+fn first_scale(config: &Config, parts: &[Prepared]) -> Scale {
     if !config.monitored.is_empty() {
         return Scale::of(monitored::size(&config.monitored, 1));
     }
     let mut senders: hashbrown::HashSet<Addr, RandomState> = hashbrown::HashSet::default();
     let mut packets: HashMap<Addr, u64, RandomState> = HashMap::default();
-    for row in batches.iter().flat_map(|batch| &batch.rows).filter(|row| row.has.has(Has::IP)) {
-        senders.insert(row.src);
-        *packets.entry(row.dst).or_default() += 1;
+    for (src, dst) in parts.iter().flat_map(|part| &part.pairs) {
+        senders.insert(*src);
+        *packets.entry(*dst).or_default() += 1;
     }
     let seen = packets.len() as u64;
     let destinations =
@@ -485,30 +512,24 @@ fn first_scale(config: &Config, batches: &[PacketBatch]) -> Scale {
 }
 
 /// An instant that the data has passed: the median of the batches' last times, so that one absurd time moves nothing.
-fn watermark(batches: &[PacketBatch]) -> Nanos {
-    let mut lasts: Vec<Nanos> = batches
-        .iter()
-        .filter_map(|batch| batch.rows.iter().rev().find(|row| row.has.has(Has::TIME)))
-        .map(|row| row.ts)
-        .collect();
+fn watermark(parts: &[Prepared]) -> Nanos {
+    let mut lasts: Vec<Nanos> = parts.iter().filter_map(|part| part.tally.last()).collect();
     lasts.sort_unstable();
     lasts.get(lasts.len() / 2).copied().unwrap_or(Nanos(i64::MIN))
 }
 
 impl VictimShard {
-    fn add(&mut self, batch: &PacketBatch, row_at: u32, watched: &impl Fn(Addr) -> bool) {
-        let row = &batch.rows[row_at as usize];
+    fn add(&mut self, answer: &Answer, watched: &impl Fn(Addr) -> bool) {
+        let Answer { row, quoted, position } = answer;
         if !watched(row.dst) {
             return;
         }
-        let quoted = batch.rare(row).and_then(|rare| rare.quoted.as_ref());
-        let victim = backscatter::victim_of(row, quoted);
-        let position = || position_of(batch, row_at);
+        let victim = backscatter::victim_of(row, quoted.as_ref());
         let seen = self.open.entry(victim).or_default();
         if seen.meter.packets > 0 && seen.over(row.ts) {
             self.closed.push((victim, std::mem::take(seen)));
         }
-        seen.add(row, quoted, position);
+        seen.add(row, quoted.as_ref(), || unpacked(*position));
     }
 
     fn expire(&mut self, now: Nanos, scale: &Scale) {
@@ -520,70 +541,70 @@ impl VictimShard {
 }
 
 impl DestinationShard {
+    fn new() -> Self {
+        let (addrs, all, by_file, closed) = (Vec::new(), Chunks::default(), Vec::new(), Vec::new());
+        DestinationShard { index: AddrIndex::new(), addrs, all, by_file, closed }
+    }
+
     /// Adds rows of a batch, in blocks as [`SourceShard::add_all`] does.
-    fn add_all(&mut self, batch: &PacketBatch, rows: &[u32], watched: &impl Fn(Addr) -> bool) {
+    fn add_all(&mut self, rows: &[Arrived], watched: &impl Fn(Addr) -> bool) {
         for block in rows.chunks(BLOCK) {
-            let packets: [Packet; BLOCK] = std::array::from_fn(|i| batch.rows[block[i.min(block.len() - 1)] as usize]);
             let mut at = [0u32; BLOCK];
-            for (at, row) in at.iter_mut().zip(&packets[..block.len()]) {
+            for (at, row) in at.iter_mut().zip(block) {
                 *at = self.locate(row.dst);
+                self.all.prefetch(*at as usize);
             }
-            for (i, row_at) in block.iter().enumerate() {
-                self.add(batch, *row_at, at[i], &packets[i], watched);
+            for (row, at) in block.iter().zip(at) {
+                self.add(row, at, watched);
             }
         }
     }
 
     #[inline]
     fn locate(&mut self, addr: Addr) -> u32 {
-        let (hasher, all) = (&self.hasher, &mut self.all);
-        let found = self.index.entry(
-            hasher.hash_one(addr.0),
-            |at| all[*at as usize].addr == addr,
-            |at| hasher.hash_one(all[*at as usize].addr.0),
-        );
-        match found {
-            TableEntry::Occupied(entry) => *entry.get(),
-            TableEntry::Vacant(entry) => {
-                let at = all.len() as u32;
-                entry.insert(at);
-                grow_slowly(all);
-                all.push(Receiver { addr, packets: 0, file: u32::MAX, arrival: Arrival::default() });
-                at
-            }
-        }
+        let hash = self.index.hash(addr);
+        let addrs = &self.addrs;
+        self.index.find(hash, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
+            let at = self.addrs.len() as u32;
+            self.index.insert(hash, at);
+            self.addrs.push(addr);
+            self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
+            at
+        })
     }
 
     #[inline]
-    fn add(&mut self, batch: &PacketBatch, row_at: u32, at: u32, row: &Packet, watched: &impl Fn(Addr) -> bool) {
+    fn add(&mut self, row: &Arrived, at: u32, watched: &impl Fn(Addr) -> bool) {
         let receiver = &mut self.all[at as usize];
         receiver.packets += 1;
-        if receiver.file != batch.file {
-            receiver.file = batch.file;
-            count_in_file(&mut self.by_file, batch.file);
+        let file = unpacked(row.slot.position).file;
+        if receiver.file != file {
+            receiver.file = file;
+            count_in_file(&mut self.by_file, file);
         }
-        if watched(row.dst) {
-            let closed = receiver.arrival.add(row, position_of(batch, row_at));
-            self.closed.extend(closed.map(|account| (row.dst, account)));
+        if watched(row.dst)
+            && let Some(account) = receiver.arrival.add(&row.slot)
+        {
+            self.closed.push((row.dst, account));
         }
     }
 
     fn expire(&mut self, now: Nanos) {
-        for receiver in &mut self.all {
-            self.closed.extend(receiver.arrival.expire(now).map(|account| (receiver.addr, account)));
+        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
+            self.closed.extend(receiver.arrival.expire(now).map(|account| (*addr, account)));
         }
         // What could not become an attack whatever follows is let go.
         self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
     }
 
     fn close_all(&mut self) {
-        for receiver in &mut self.all {
-            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (receiver.addr, account)));
+        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
+            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
         }
     }
 
     fn bytes(&self) -> u64 {
-        let flat = self.all.capacity() * size_of::<Receiver>() + self.index.capacity() * 5;
+        let flat = self.all.bytes() + self.addrs.capacity() * 16 + self.index.bytes();
         let accounts = self.all.iter().filter_map(|receiver| receiver.arrival.account());
         flat as u64 + accounts.map(Account::heap_bytes).sum::<u64>()
     }

@@ -8,16 +8,21 @@
 //! Promises: the same packets in the same order give the same findings, byte for byte, with any number of threads;
 //! memory is bounded by configuration. Never: a clock, a socket, a file; time is what packets carry.
 //!
-//! How it is fast: packets are split by a hash of their source (and again by victim and by destination) into a fixed
-//! number of shards, so that the tables a shard touches stay in a core's cache and shards run in parallel without locks.
+//! How it is fast: right after decoding, each packet is cut to one cache line per table that wants it and dealt to a fixed
+//! number of shards by a hash of its source (and again by victim and by destination). Shards run in parallel without
+//! locks. Within a shard packets are worked on source by source, and what the next ones will touch is asked for ahead:
+//! the tables of a large day fit no cache, and one trip to memory after the other would be most of the time.
 
 pub mod brute_force;
+mod chunks;
 pub mod config;
 pub mod ddos;
 pub mod engine;
 pub mod forecast;
+mod index;
 pub mod monitored;
 pub mod payload;
+mod prefetch;
 pub mod scan;
 pub mod series;
 mod set;
@@ -28,6 +33,7 @@ mod tally;
 
 pub use config::Config;
 pub use engine::Engine;
+pub use shard::{Prepared, Preparer};
 
 /// Name and version that findings carry.
 pub(crate) fn detector(name: &str) -> String {

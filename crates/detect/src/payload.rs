@@ -83,16 +83,63 @@ fn normalised(payload: &[u8]) -> u64 {
     FixedState::with_seed(0x7061_796c).hash_one(&shape[..used])
 }
 
-impl Payloads {
-    #[inline]
-    pub(crate) fn add(&mut self, batch: &PacketBatch, row: &Packet) {
+/// One payload, looked at while it was at hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said {
+    src: noroshi_model::Addr,
+    /// Hash of the payload with its changing parts taken out.
+    shape: u64,
+    /// Place of its first bytes in [`Samples`].
+    sample: u32,
+    dport: u16,
+    udp: bool,
+}
+
+/// First bytes of payloads, one for each cluster of each shard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples {
+    known: HashMap<(u64, u8, bool), u32, RandomState>,
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Samples {
+    /// What a packet says, when it is TCP or UDP.
+    pub(crate) fn look_at(&mut self, batch: &PacketBatch, row: &Packet, shard: usize) -> Option<Said> {
         let udp = match row.transport {
             Transport::Tcp => false,
             Transport::Udp => true,
-            _ => return,
+            _ => return None,
         };
         let payload = batch.payload(row);
-        let key = (normalised(payload), udp);
+        let shape = normalised(payload);
+        let sample = *self.known.entry((shape, shard as u8, udp)).or_insert_with(|| {
+            self.bytes.extend_from_slice(&payload[..payload.len().min(SAMPLE_BYTES)]);
+            self.ends.push(self.bytes.len() as u32);
+            (self.ends.len() - 1) as u32
+        });
+        Some(Said { src: row.src, shape, sample, dport: row.dport, udp })
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+        self.ends.clear();
+        self.bytes.clear();
+    }
+
+    /// The sample of a payload.
+    pub(crate) fn of(&self, said: &Said) -> &[u8] {
+        let at = said.sample as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start as usize..self.ends[at] as usize]
+    }
+}
+
+impl Payloads {
+    /// Adds a payload. `sample` is asked for once per cluster.
+    #[inline]
+    pub(crate) fn add<'a>(&mut self, said: &Said, sample: impl FnOnce() -> &'a [u8]) {
+        let key = (said.shape, said.udp);
         if self.clusters.len() >= CLUSTERS_MAX && !self.clusters.contains_key(&key) {
             self.dropped += 1;
             return;
@@ -102,14 +149,14 @@ impl Payloads {
             sources: 0,
             last_source: noroshi_model::Addr::NONE,
             ports: PortCounter::default(),
-            sample: payload[..payload.len().min(SAMPLE_BYTES)].to_vec(),
+            sample: sample().to_vec(),
         });
         cluster.packets += 1;
-        if cluster.last_source != row.src {
-            cluster.last_source = row.src;
+        if cluster.last_source != said.src {
+            cluster.last_source = said.src;
             cluster.sources += 1;
         }
-        cluster.ports.add(row.dport, 1);
+        cluster.ports.add(said.dport, 1);
     }
 
     /// Adds the clusters of another shard.

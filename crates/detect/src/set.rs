@@ -5,20 +5,25 @@
 //! kilobytes. Counts are exact for IPv4. An IPv6 address is kept as 32 bits of a keyed hash: among `n` addresses of one
 //! set about `n^2 / 2^33` are taken for one another.
 
+use crate::prefetch;
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use noroshi_model::Addr;
 use std::hash::BuildHasher;
 
-const INLINE: usize = 3;
+const INLINE: usize = 5;
 /// Table entries past which bitmaps are smaller when destinations share networks.
-const TABLE_MAX: usize = 1_024;
+const TABLE_MAX: u32 = 1_024;
 
 /// Distinct addresses.
 #[derive(Clone, Debug)]
 pub(crate) enum AddrSet {
     Inline(u8, [u32; INLINE]),
-    Table(Box<Table>),
+    /// Open addressing with linear probing: a power of two of slots, and one more. Zero marks a free slot, so the key zero
+    /// is kept in the last one, which no other key is put into.
+    Table {
+        len: u32,
+        slots: Box<[u32]>,
+    },
     Networks(Box<Networks>),
 }
 
@@ -28,18 +33,15 @@ impl Default for AddrSet {
     }
 }
 
-/// Open addressing with linear probing; zero marks a free slot, so zero itself is kept apart.
-#[derive(Clone, Debug)]
-pub(crate) struct Table {
-    slots: Vec<u32>,
-    len: usize,
-    has_zero: bool,
-}
+const _: () = assert!(size_of::<AddrSet>() == 24);
 
-/// Bitmaps by /24.
-#[derive(Clone, Debug, Default)]
+/// Bitmaps by /24, in a table with linear probing.
+#[derive(Clone, Debug)]
 pub(crate) struct Networks {
-    maps: HashMap<u32, [u64; 4], FixedState>,
+    /// Upper 24 bits of the addresses plus one; zero where none is.
+    nets: Vec<u32>,
+    maps: Vec<[u64; 4]>,
+    used: usize,
     len: usize,
 }
 
@@ -58,62 +60,90 @@ fn mix(key: u32) -> usize {
     (u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
-impl Table {
-    fn with(keys: &[u32]) -> Self {
-        let mut table = Table { slots: vec![0; 8], len: 0, has_zero: false };
-        for key in keys {
-            table.insert(*key);
-        }
-        table
-    }
+/// The slots of a table, see [`AddrSet::Table`].
+fn table_of(slots: usize) -> Box<[u32]> {
+    vec![0; slots + 1].into_boxed_slice()
+}
 
-    #[inline]
-    fn insert(&mut self, key: u32) -> bool {
-        if key == 0 {
-            let fresh = !self.has_zero;
-            self.has_zero = true;
-            return fresh;
-        }
-        let mask = self.slots.len() - 1;
-        let mut at = mix(key) & mask;
-        loop {
-            match self.slots[at] {
-                0 => break,
-                other if other == key => return false,
-                _ => at = (at + 1) & mask,
-            }
-        }
-        self.slots[at] = key;
-        self.len += 1;
-        if self.len * 4 > self.slots.len() * 3 {
-            self.grow();
-        }
-        true
+#[inline]
+fn table_insert(slots: &mut [u32], key: u32) -> bool {
+    let last = slots.len() - 1;
+    if key == 0 {
+        return std::mem::replace(&mut slots[last], 1) == 0;
     }
+    let mask = last - 1;
+    let mut at = mix(key) & mask;
+    loop {
+        match slots[at] {
+            0 => break,
+            other if other == key => return false,
+            _ => at = (at + 1) & mask,
+        }
+    }
+    slots[at] = key;
+    true
+}
 
-    fn grow(&mut self) {
-        let old = std::mem::take(&mut self.slots);
-        self.slots = vec![0; old.len() * 2];
-        self.len = 0;
-        for key in old.into_iter().filter(|key| *key != 0) {
-            self.insert(key);
-        }
-    }
+fn table_keys(slots: &[u32]) -> impl Iterator<Item = u32> + '_ {
+    let (zero, keys) = slots.split_last().expect("never empty");
+    keys.iter().copied().filter(|key| *key != 0).chain((*zero != 0).then_some(0))
+}
 
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.slots.iter().copied().filter(|key| *key != 0).chain(self.has_zero.then_some(0))
+/// The same keys in twice as many slots.
+fn table_grown(slots: &[u32]) -> Box<[u32]> {
+    let mut larger = table_of((slots.len() - 1) * 2);
+    for key in table_keys(slots) {
+        table_insert(&mut larger, key);
     }
+    larger
 }
 
 impl Networks {
+    fn of_size(slots: usize) -> Self {
+        Networks { nets: vec![0; slots], maps: vec![[0; 4]; slots], used: 0, len: 0 }
+    }
+
     #[inline]
     fn insert(&mut self, key: u32) -> bool {
-        let map = self.maps.entry(key >> 8).or_insert([0; 4]);
+        let at = self.place((key >> 8) + 1);
+        let map = &mut self.maps[at];
         let (word, bit) = ((key >> 6 & 3) as usize, 1u64 << (key & 63));
         let fresh = map[word] & bit == 0;
         map[word] |= bit;
         self.len += usize::from(fresh);
         fresh
+    }
+
+    /// Where a network stands, or from now on will.
+    #[inline]
+    fn place(&mut self, net: u32) -> usize {
+        let mask = self.nets.len() - 1;
+        let mut at = mix(net) & mask;
+        loop {
+            match self.nets[at] {
+                0 => break,
+                other if other == net => return at,
+                _ => at = (at + 1) & mask,
+            }
+        }
+        if self.used * 8 >= self.nets.len() * 5 {
+            self.grow();
+            return self.place(net);
+        }
+        self.nets[at] = net;
+        self.used += 1;
+        at
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let larger = Networks::of_size(self.nets.len() * 2);
+        let old = std::mem::replace(self, larger);
+        self.len = old.len;
+        for (net, map) in old.nets.into_iter().zip(old.maps).filter(|(net, _)| *net != 0) {
+            let at = self.place(net);
+            self.maps[at] = map;
+        }
     }
 }
 
@@ -136,42 +166,51 @@ impl AddrSet {
                     keys[used] = key;
                     *len += 1;
                 } else {
-                    let mut table = Table::with(&keys[..]);
-                    table.insert(key);
-                    *self = AddrSet::Table(Box::new(table));
+                    let mut slots = table_of(16);
+                    for key in keys.iter().chain([&key]) {
+                        table_insert(&mut slots, *key);
+                    }
+                    *self = AddrSet::Table { len: INLINE as u32 + 1, slots };
                 }
                 true
             }
-            AddrSet::Table(table) => {
-                let fresh = table.insert(key);
-                if table.len >= TABLE_MAX && table.len.is_power_of_two() && fresh {
+            AddrSet::Table { len, slots } => {
+                if !table_insert(slots, key) {
+                    return false;
+                }
+                *len += 1;
+                if *len as usize * 4 > slots.len() * 3 {
+                    *slots = table_grown(slots);
+                }
+                if *len >= TABLE_MAX && len.is_power_of_two() {
                     self.pack();
                 }
-                fresh
+                true
             }
             AddrSet::Networks(networks) => networks.insert(key),
         }
     }
 
-    /// Reads where a key would stand. Looking at many sets before changing any lets the processor fetch them together;
-    /// the value means nothing.
+    /// Asks for the line where a key would stand.
     #[inline]
-    pub(crate) fn warm(&self, key: u32) -> u64 {
-        match self {
-            AddrSet::Inline(..) => 0,
-            AddrSet::Table(table) => u64::from(table.slots[mix(key) & (table.slots.len() - 1)]),
-            AddrSet::Networks(networks) => networks.maps.get(&(key >> 8)).map_or(0, |map| map[0]),
+    pub(crate) fn prefetch(&self, key: u32) {
+        if let AddrSet::Table { slots, .. } = self {
+            prefetch::ahead(slots, mix(key) & (slots.len() - 2));
+        } else if let AddrSet::Networks(networks) = self {
+            let at = mix((key >> 8) + 1) & (networks.nets.len() - 1);
+            prefetch::ahead(&networks.nets, at);
+            prefetch::ahead(&networks.maps, at);
         }
     }
 
     /// Turns a table into bitmaps when its addresses share networks enough to gain by it.
     fn pack(&mut self) {
-        let AddrSet::Table(table) = self else { return };
-        let mut networks = Networks::default();
-        for key in table.iter() {
+        let AddrSet::Table { slots, .. } = self else { return };
+        let mut networks = Networks::of_size(16);
+        for key in table_keys(slots) {
             networks.insert(key);
         }
-        if networks.maps.len() * 6 <= networks.len {
+        if networks.used * 6 <= networks.len {
             *self = AddrSet::Networks(Box::new(networks));
         }
     }
@@ -180,7 +219,7 @@ impl AddrSet {
     pub(crate) fn len(&self) -> u64 {
         match self {
             AddrSet::Inline(len, _) => u64::from(*len),
-            AddrSet::Table(table) => table.len as u64 + u64::from(table.has_zero),
+            AddrSet::Table { len, .. } => u64::from(*len),
             AddrSet::Networks(networks) => networks.len as u64,
         }
     }
@@ -189,20 +228,23 @@ impl AddrSet {
     pub(crate) fn heap_bytes(&self) -> u64 {
         match self {
             AddrSet::Inline(..) => 0,
-            AddrSet::Table(table) => (size_of::<Table>() + table.slots.len() * 4) as u64,
-            AddrSet::Networks(networks) => (size_of::<Networks>() + networks.maps.capacity() * 41) as u64,
+            AddrSet::Table { slots, .. } => (slots.len() * 4) as u64,
+            AddrSet::Networks(networks) => (size_of::<Networks>() + networks.nets.len() * 36) as u64,
         }
     }
 }
 
-/// Distinct ports; four inside, then a sorted list, then a bitmap. The list is boxed to keep the set at sixteen bytes.
+/// Distinct ports; six inside, then a sorted list, then a bitmap. The list is boxed to keep the set at sixteen bytes.
 #[allow(clippy::box_collection)]
 #[derive(Clone, Debug)]
 pub(crate) enum PortSet {
-    Inline(u8, [u16; 4]),
+    Inline(u8, [u16; PORTS_INLINE]),
     Sorted(Box<Vec<u16>>),
     Bitmap(Box<Bitmap>),
 }
+
+const PORTS_INLINE: usize = 6;
+const _: () = assert!(size_of::<PortSet>() == 16);
 
 /// All 65,536 ports as bits.
 #[derive(Clone, Debug)]
@@ -213,7 +255,7 @@ pub(crate) struct Bitmap {
 
 impl Default for PortSet {
     fn default() -> Self {
-        PortSet::Inline(0, [0; 4])
+        PortSet::Inline(0, [0; PORTS_INLINE])
     }
 }
 
@@ -230,7 +272,7 @@ impl PortSet {
                 if ports[..used].contains(&port) {
                     return false;
                 }
-                if used < 4 {
+                if used < PORTS_INLINE {
                     ports[used] = port;
                     *len += 1;
                 } else {
@@ -255,6 +297,14 @@ impl PortSet {
                 true
             }
             PortSet::Bitmap(bitmap) => bitmap.insert(port),
+        }
+    }
+
+    /// Asks for the line where a port would stand.
+    #[inline]
+    pub(crate) fn prefetch(&self, port: u16) {
+        if let PortSet::Bitmap(bitmap) = self {
+            prefetch::ahead(&bitmap.words, usize::from(port >> 6));
         }
     }
 

@@ -1,25 +1,22 @@
-//! Splitting a batch by source, destination and victim.
+//! A batch made ready: split by source, destination and victim, each row cut to what its tables ask of it.
+//!
+//! One pass over the rows while they are in a core's cache. What comes out is read in order, shard by shard, so the rows
+//! themselves (112 bytes each, in the order of their capture) need not be gathered from memory again.
 
+use crate::ddos::arrival::Slot;
 use crate::ddos::{backscatter, vectors};
-use noroshi_model::Addr;
-use noroshi_model::packet::{Has, PacketBatch};
+use crate::payload::{Said, Samples};
+use crate::prefetch;
+use crate::scan::probe::ProbeType;
+use crate::tally::BatchTally;
+use noroshi_model::finding::Position;
+use noroshi_model::packet::{Has, Packet, PacketBatch, Quoted, ToolBits, Transport};
+use noroshi_model::{Addr, Nanos};
+use std::sync::{Arc, Mutex};
 
 /// Fixed, so that results do not depend on the number of threads. With thirty-two, the tables of one shard of a large
 /// darknet day (a million sources) fit a core's second-level cache.
 pub(crate) const SHARDS: usize = 32;
-
-/// Row numbers of a batch, grouped by shard and in their own order within each.
-pub(crate) struct Order {
-    offsets: [u32; SHARDS + 1],
-    rows: Vec<u32>,
-}
-
-/// The three orders of one batch.
-pub(crate) struct Partition {
-    pub(crate) by_source: Order,
-    pub(crate) by_destination: Order,
-    pub(crate) by_victim: Order,
-}
 
 /// The shard of an address: the top bits of a multiplicative hash, so that neighbours of one prefix spread.
 #[inline]
@@ -30,59 +27,230 @@ pub(crate) fn shard_of(addr: Addr) -> usize {
 
 const _: () = assert!(SHARDS == 1 << (64 - 59));
 
-impl Order {
-    fn new(keys: &[u8], count: usize) -> Self {
-        let mut offsets = [0u32; SHARDS + 1];
-        for key in keys {
-            if (*key as usize) < SHARDS {
-                offsets[*key as usize + 1] += 1;
-            }
+/// Bits of a packed position that number the packet; the rest number the file.
+const PACKET_BITS: u32 = 40;
+
+/// A position in one word.
+#[inline]
+pub(crate) fn packed(file: u32, packet: u64) -> u64 {
+    u64::from(file) << PACKET_BITS | packet & ((1 << PACKET_BITS) - 1)
+}
+
+/// The position again.
+#[inline]
+pub(crate) fn unpacked(position: u64) -> Position {
+    Position { file: (position >> PACKET_BITS) as u32, packet: position & ((1 << PACKET_BITS) - 1) }
+}
+
+/// What the tables of sources ask of a packet: one cache line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) src: Addr,
+    pub(crate) dst: Addr,
+    pub(crate) ts: Nanos,
+    pub(crate) position: u64,
+    pub(crate) seq: u32,
+    pub(crate) wire_len: u32,
+    pub(crate) sport: u16,
+    pub(crate) dport: u16,
+    pub(crate) tool_bits: ToolBits,
+    /// What it probes as, if it does.
+    pub(crate) kind: Option<ProbeType>,
+    pub(crate) marks: u8,
+}
+
+const _: () = assert!(size_of::<Sent>() == 64);
+
+/// The transport stands in the low bits of the marks.
+const TRANSPORT: u8 = 7;
+const TIMED: u8 = 1 << 3;
+const PORTS: u8 = 1 << 4;
+const ANSWER: u8 = 1 << 5;
+
+impl Sent {
+    /// A packet of which nothing is known.
+    #[cfg(test)]
+    pub(crate) const BLANK: Sent = Sent {
+        src: Addr::NONE,
+        dst: Addr::NONE,
+        ts: Nanos(0),
+        position: 0,
+        seq: 0,
+        wire_len: 0,
+        sport: 0,
+        dport: 0,
+        tool_bits: ToolBits::EMPTY,
+        kind: None,
+        marks: 0,
+    };
+
+    #[inline]
+    fn of(row: &Packet, position: u64, answer: bool) -> Self {
+        let mark = |set: bool, bit: u8| if set { bit } else { 0 };
+        Sent {
+            src: row.src,
+            dst: row.dst,
+            ts: row.ts,
+            position,
+            seq: row.seq,
+            wire_len: row.wire_len,
+            sport: row.sport,
+            dport: row.dport,
+            tool_bits: row.tool_bits,
+            kind: if answer { None } else { ProbeType::of(row) },
+            marks: row.transport as u8
+                | mark(row.has.has(Has::TIME), TIMED)
+                | mark(row.has.has(Has::PORTS), PORTS)
+                | mark(answer, ANSWER),
         }
-        for shard in 0..SHARDS {
-            offsets[shard + 1] += offsets[shard];
-        }
-        let mut next = offsets;
-        let mut rows = vec![0u32; count];
-        for (row, key) in keys.iter().enumerate() {
-            if (*key as usize) < SHARDS {
-                rows[next[*key as usize] as usize] = row as u32;
-                next[*key as usize] += 1;
-            }
-        }
-        Order { offsets, rows }
     }
 
-    /// Rows of one shard, ascending.
-    pub(crate) fn rows(&self, shard: usize) -> &[u32] {
-        &self.rows[self.offsets[shard] as usize..self.offsets[shard + 1] as usize]
+    #[inline]
+    pub(crate) fn transport(&self) -> Transport {
+        const ALL: [Transport; 8] = {
+            let mut all = [Transport::Other; 8];
+            all[Transport::Tcp as usize] = Transport::Tcp;
+            all[Transport::Udp as usize] = Transport::Udp;
+            all[Transport::Icmp as usize] = Transport::Icmp;
+            all[Transport::Icmpv6 as usize] = Transport::Icmpv6;
+            all[Transport::Sctp as usize] = Transport::Sctp;
+            all
+        };
+        ALL[usize::from(self.marks & TRANSPORT)]
+    }
+
+    /// Whether it carries a time.
+    #[inline]
+    pub(crate) fn timed(&self) -> bool {
+        self.marks & TIMED != 0
+    }
+
+    #[inline]
+    pub(crate) fn has_ports(&self) -> bool {
+        self.marks & PORTS != 0
+    }
+
+    /// Whether it answers rather than asks.
+    #[inline]
+    pub(crate) fn answers(&self) -> bool {
+        self.marks & ANSWER != 0
     }
 }
 
-/// A key that belongs to no shard.
-const NONE: u8 = u8::MAX;
+/// What the tables of destinations ask of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) dst: Addr,
+    pub(crate) slot: Slot,
+}
 
-impl Partition {
-    pub(crate) fn of(batch: &PacketBatch, keep: impl Fn(&noroshi_model::packet::Packet) -> bool) -> Self {
-        let count = batch.rows.len();
-        let (mut sources, mut destinations, mut victims) = (vec![NONE; count], vec![NONE; count], vec![NONE; count]);
-        let (mut kept, mut answers) = (0, 0);
+/// A packet that speaks of a victim.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) row: Packet,
+    pub(crate) quoted: Option<Quoted>,
+    pub(crate) position: u64,
+}
+
+/// Rows of a batch by shard, in their own order within each.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    pub(crate) sent: [Vec<Sent>; SHARDS],
+    pub(crate) arrived: [Vec<Arrived>; SHARDS],
+    pub(crate) answers: [Vec<Answer>; SHARDS],
+    pub(crate) said: [Vec<Said>; SHARDS],
+    pub(crate) samples: Samples,
+}
+
+impl Lists {
+    fn clear(&mut self) {
+        self.sent.iter_mut().for_each(Vec::clear);
+        self.arrived.iter_mut().for_each(Vec::clear);
+        self.answers.iter_mut().for_each(Vec::clear);
+        self.said.iter_mut().for_each(Vec::clear);
+        self.samples.clear();
+    }
+}
+
+/// A batch that was made ready for the tables.
+pub struct Prepared {
+    pub(crate) packets: usize,
+    pub(crate) tally: BatchTally,
+    pub(crate) lists: Box<Lists>,
+    /// Source and destination of every packet, when thresholds are yet to be found.
+    pub(crate) pairs: Vec<(Addr, Addr)>,
+}
+
+/// Lists that have been worked on, to be filled again: memory that was used a moment ago is the cheapest.
+pub(crate) type Shelf = Arc<Mutex<Vec<Box<Lists>>>>;
+
+/// Makes batches ready; as many at a time as there are threads.
+#[derive(Clone, Debug)]
+pub struct Preparer {
+    pub(crate) since: Option<Nanos>,
+    pub(crate) until: Option<Nanos>,
+    /// Thresholds are yet to be found.
+    pub(crate) first: bool,
+    pub(crate) shelf: Shelf,
+}
+
+impl Preparer {
+    #[inline]
+    fn keeps(&self, row: &Packet) -> bool {
+        (self.since.is_none() && self.until.is_none())
+            || row.has.has(Has::TIME)
+                && self.since.is_none_or(|time| row.ts >= time)
+                && self.until.is_none_or(|time| row.ts < time)
+    }
+
+    /// One pass over a batch, which is not needed any more.
+    pub fn prepare(&self, batch: &PacketBatch) -> Prepared {
+        let mut lists = self.shelf.lock().map_or(None, |mut shelf| shelf.pop()).unwrap_or_default();
+        let mut tally = BatchTally::new(batch.file);
         for (i, row) in batch.rows.iter().enumerate() {
-            if !row.has.has(Has::IP) || !keep(row) {
-                continue;
-            }
-            kept += 1;
-            sources[i] = shard_of(row.src) as u8;
-            destinations[i] = shard_of(row.dst) as u8;
-            if vectors::is_backscatter(row) {
-                answers += 1;
-                let quoted = batch.rare(row).and_then(|rare| rare.quoted.as_ref());
-                victims[i] = shard_of(backscatter::victim_of(row, quoted)) as u8;
+            let answer = vectors::is_backscatter(row);
+            let kept = self.keeps(row);
+            tally.add(row, answer, kept);
+            if kept && row.has.has(Has::IP) {
+                lists.add(batch, row, packed(batch.file, batch.first_position + i as u64), answer);
             }
         }
-        Partition {
-            by_source: Order::new(&sources, kept),
-            by_destination: Order::new(&destinations, kept),
-            by_victim: Order::new(&victims, answers),
+        let with_addresses = batch.rows.iter().filter(|row| self.first && row.has.has(Has::IP));
+        let pairs = with_addresses.map(|row| (row.src, row.dst)).collect();
+        Prepared { packets: batch.rows.len(), tally: tally.finish(), lists, pairs }
+    }
+}
+
+/// Appends, and asks for where the entry after the next will stand: more lists grow at once than a core keeps track of.
+#[inline]
+fn push_ahead<T>(list: &mut Vec<T>, entry: T) {
+    list.push(entry);
+    prefetch::ahead(list, list.len() + 1);
+}
+
+impl Lists {
+    #[inline]
+    fn add(&mut self, batch: &PacketBatch, row: &Packet, position: u64, answer: bool) {
+        let shard = shard_of(row.src);
+        push_ahead(&mut self.sent[shard], Sent::of(row, position, answer));
+        push_ahead(&mut self.arrived[shard_of(row.dst)], Arrived { dst: row.dst, slot: Slot::of(row, position) });
+        if row.payload_cap > 0 {
+            self.said[shard].extend(self.samples.look_at(batch, row, shard));
+        }
+        if answer {
+            let quoted = batch.rare(row).and_then(|rare| rare.quoted);
+            let victim = backscatter::victim_of(row, quoted.as_ref());
+            self.answers[shard_of(victim)].push(Answer { row: *row, quoted, position });
+        }
+    }
+}
+
+impl Prepared {
+    /// Lets the lists be filled again.
+    pub(crate) fn recycle(mut self, shelf: &Shelf) {
+        self.lists.clear();
+        if let Ok(mut shelf) = shelf.lock() {
+            shelf.push(self.lists);
         }
     }
 }

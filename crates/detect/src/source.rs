@@ -1,18 +1,20 @@
 //! What each source did: counts, tools, and its probes of each port.
 
+use crate::chunks::Chunks;
 use crate::config::Scale;
+use crate::index::AddrIndex;
 use crate::payload::Payloads;
-use crate::scan::probe::{Probe, ProbeKey, ProbeType};
+use crate::prefetch;
+use crate::scan::probe::{ProbeKey, ProbeType};
+use crate::scan::probes::{Over, Probes, What};
 use crate::scan::{Closed, campaign::Records};
 use crate::set::{self, AddrSet, PortSet};
+use crate::shard::{Prepared, Sent, unpacked};
 use foldhash::fast::RandomState;
-use hashbrown::hash_map::Entry;
-use hashbrown::hash_table::Entry as TableEntry;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use noroshi_model::finding::{Position, Tool};
-use noroshi_model::packet::{Has, Packet, PacketBatch, ToolBits, Transport};
+use noroshi_model::packet::{ToolBits, Transport};
 use noroshi_model::{Addr, Nanos};
-use std::hash::BuildHasher;
 
 /// Probes that must agree before a tool is named (methods G).
 pub const TOOL_PROBES_MIN: u16 = 3;
@@ -22,14 +24,8 @@ pub const TOOL_SHARE_MIN: f64 = 0.1;
 /// Share that must have a shape that many stacks could have.
 pub const TOOL_SHAPE_SHARE_MIN: f64 = 0.5;
 
-/// Packets that are looked up together.
+/// Packets that are looked up together: about as many trips to memory as a core keeps under way.
 pub(crate) const BLOCK: usize = 16;
-
-/// Where a row of a batch stands in its input.
-#[inline]
-pub(crate) fn position_of(batch: &PacketBatch, row_at: u32) -> Position {
-    Position { file: batch.file, packet: batch.first_position + u64::from(row_at) }
-}
 
 /// Adds one to the count of an input.
 pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
@@ -40,18 +36,17 @@ pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
     counts[file] += 1;
 }
 
-/// Makes room in steps of an eighth: doubling would leave half of a large table empty.
-pub(crate) fn grow_slowly<T>(list: &mut Vec<T>) {
-    if list.len() == list.capacity() {
-        list.reserve_exact((list.len() / 8).max(64));
+/// A run of probes is over: it leaves a record, and stays if something may come of it. A single packet never does.
+#[inline]
+fn close(sources: &Chunks<Source>, records: &mut Records, closed: &mut Vec<Closed>, over: Over, scale: &Scale) {
+    let Over { key, last, what } = over;
+    match what {
+        What::One(consistent) => records.add(key, (last, last), 1, consistent),
+        What::Many(probe) => {
+            records.add(key, (probe.first, last), probe.packets, probe.consistent);
+            closed.extend(Closed::of(sources[key.source() as usize].addr, key, probe, last, scale));
+        }
     }
-}
-
-/// A run of probes is over: it leaves a record, and stays if something may come of it.
-fn close(sources: &[Source], records: &mut Records, closed: &mut Vec<Closed>, over: (ProbeKey, Probe), scale: &Scale) {
-    let (key, probe) = over;
-    records.add(key, &probe);
-    closed.extend(Closed::of(sources[key.source() as usize].addr, key, probe, scale));
 }
 
 /// Counts of SYNs that satisfy each test. Saturating.
@@ -70,7 +65,7 @@ pub(crate) struct ToolHits {
 
 impl ToolHits {
     #[inline]
-    fn add(&mut self, row: &Packet) {
+    fn add(&mut self, row: &Sent) {
         self.syn = self.syn.saturating_add(1);
         let bits = row.tool_bits;
         if bits.any() {
@@ -122,13 +117,13 @@ pub(crate) struct Vertical {
 }
 
 impl Vertical {
-    fn add(&mut self, row: &Packet, position: Position) {
+    fn add(&mut self, row: &Sent) {
         if self.votes == 0 {
             *self = Vertical {
                 destination: row.dst,
-                protocol: row.transport,
+                protocol: row.transport(),
                 first: row.ts,
-                position: Some(position),
+                position: Some(unpacked(row.position)),
                 ..Vertical::default()
             };
         }
@@ -143,86 +138,104 @@ impl Vertical {
     }
 }
 
-/// One source.
+/// One source: two cache lines.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Source {
     pub(crate) addr: Addr,
     pub(crate) packets: u64,
-    pub(crate) first: Nanos,
-    pub(crate) last: Nanos,
+    /// Packets that answer rather than ask.
+    pub(crate) answers: u64,
+    /// After `last` until a packet carried a time.
+    first: Nanos,
+    last: Nanos,
     pub(crate) destinations: AddrSet,
     pub(crate) tcp_ports: PortSet,
     /// Boxed, as most sources speak TCP only.
-    udp_ports: Option<Box<PortSet>>,
-    sctp_ports: u32,
-    pub(crate) tools: ToolHits,
-    /// Packets that answer rather than ask.
-    pub(crate) answers: u64,
+    other_ports: Option<Box<OtherPorts>>,
     pub(crate) vertical: Option<Box<Vertical>>,
+    pub(crate) tools: ToolHits,
     file: u32,
-    has_time: bool,
+}
+
+const _: () = assert!(size_of::<Source>() == 128);
+
+/// Ports of protocols other than TCP.
+#[derive(Clone, Debug, Default)]
+struct OtherPorts {
+    udp: PortSet,
+    sctp: u32,
 }
 
 impl Source {
-    fn new(row: &Packet) -> Self {
+    fn new(addr: Addr) -> Self {
         Source {
-            addr: row.src,
+            addr,
             packets: 0,
-            first: row.ts,
-            last: row.ts,
+            answers: 0,
+            first: Nanos(i64::MAX),
+            last: Nanos(i64::MIN),
             destinations: AddrSet::default(),
             tcp_ports: PortSet::default(),
-            udp_ports: None,
-            sctp_ports: 0,
-            tools: ToolHits::default(),
-            answers: 0,
+            other_ports: None,
             vertical: None,
+            tools: ToolHits::default(),
             file: u32::MAX,
-            has_time: false,
         }
     }
 
     /// First and last packet, when any carried a time.
     pub(crate) fn times(&self) -> Option<(Nanos, Nanos)> {
-        self.has_time.then_some((self.first, self.last))
+        (self.first <= self.last).then_some((self.first, self.last))
     }
 
     /// Distinct destination ports, each protocol by itself.
+    #[inline]
     pub(crate) fn port_count(&self) -> u64 {
-        self.tcp_ports.len() + self.udp_port_count() + u64::from(self.sctp_ports)
+        self.tcp_ports.len() + self.other_ports.as_ref().map_or(0, |other| other.udp.len() + u64::from(other.sctp))
     }
 
     /// Distinct UDP destination ports.
     pub(crate) fn udp_port_count(&self) -> u64 {
-        self.udp_ports.as_ref().map_or(0, |ports| ports.len())
+        self.other_ports.as_ref().map_or(0, |other| other.udp.len())
     }
 
     fn heap_bytes(&self) -> u64 {
         let vertical = self.vertical.as_ref().map_or(0, |v| size_of::<Vertical>() as u64 + v.ports.heap_bytes());
-        let udp = self.udp_ports.as_ref().map_or(0, |ports| size_of::<PortSet>() as u64 + ports.heap_bytes());
-        self.destinations.heap_bytes() + self.tcp_ports.heap_bytes() + udp + vertical
+        let other =
+            self.other_ports.as_ref().map_or(0, |other| size_of::<OtherPorts>() as u64 + other.udp.heap_bytes());
+        self.destinations.heap_bytes() + self.tcp_ports.heap_bytes() + other + vertical
     }
 }
 
-/// Packets and distinct sources by destination port: index is the port, plus 65,536 for UDP and twice that for SCTP.
-pub(crate) struct PortCounts {
-    pub(crate) packets: Vec<u32>,
-    pub(crate) sources: Vec<u32>,
+/// Packets and distinct sources of one destination port.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PortTally {
+    pub(crate) packets: u32,
+    pub(crate) sources: u32,
 }
 
-/// Slots of [`PortCounts`].
+/// Ports that are counted: index is the port, plus 65,536 for UDP and twice that for SCTP.
 pub(crate) const PORT_SLOTS: usize = 3 * 65_536;
+
+/// Where a packet's port is counted.
+#[inline]
+fn port_slot(row: &Sent) -> usize {
+    let protocol = match row.transport() {
+        Transport::Udp => 1,
+        Transport::Sctp => 2,
+        _ => 0,
+    };
+    protocol << 16 | usize::from(row.dport)
+}
 
 /// All sources of one shard.
 pub(crate) struct SourceShard {
-    /// Indexes into `sources`, by the hash of the address.
-    index: HashTable<u32>,
-    hasher: RandomState,
-    pub(crate) sources: Vec<Source>,
-    probes: HashMap<ProbeKey, Probe, RandomState>,
+    index: AddrIndex,
+    pub(crate) sources: Chunks<Source>,
+    probes: Probes,
     /// Pairs of source and SCTP port; too rare to cost every source a set.
     sctp_ports: HashMap<u64, (), RandomState>,
-    pub(crate) ports: PortCounts,
     pub(crate) closed: Vec<Closed>,
     pub(crate) records: Records,
     pub(crate) payloads: Payloads,
@@ -230,15 +243,16 @@ pub(crate) struct SourceShard {
     pub(crate) by_file: Vec<u64>,
 }
 
+/// A row and the place of its source, the place above so that they sort by it.
+type Placed = u64;
+
 impl SourceShard {
     pub(crate) fn new() -> Self {
         SourceShard {
-            index: HashTable::new(),
-            hasher: RandomState::default(),
-            sources: Vec::new(),
-            probes: HashMap::default(),
+            index: AddrIndex::new(),
+            sources: Chunks::default(),
+            probes: Probes::new(),
             sctp_ports: HashMap::default(),
-            ports: PortCounts { packets: vec![0; PORT_SLOTS], sources: vec![0; PORT_SLOTS] },
             closed: Vec::new(),
             records: Records::default(),
             payloads: Payloads::default(),
@@ -248,151 +262,163 @@ impl SourceShard {
 
     /// The source of that address.
     pub(crate) fn get(&self, addr: Addr) -> Option<&Source> {
-        let hash = self.hasher.hash_one(addr.0);
-        self.index.find(hash, |at| self.sources[*at as usize].addr == addr).map(|at| &self.sources[*at as usize])
+        let at = self.index.find(self.index.hash(addr), |at| self.sources[at as usize].addr == addr)?;
+        Some(&self.sources[at as usize])
     }
 
-    /// Adds rows of a batch, in blocks. Rows, sources and probes lie scattered over memory; looking up a whole block of
-    /// each before any is changed lets the processor fetch them together instead of one after the other.
-    pub(crate) fn add_all(&mut self, batch: &PacketBatch, rows: &[u32], scale: &Scale) {
+    /// Adds the rows of some batches that belong to this shard. They are worked on source by source, as what is kept of
+    /// one source lies together; packets of one source stay in their order.
+    pub(crate) fn add_all(&mut self, parts: &[Prepared], shard: usize, ports: &mut [PortTally], scale: &Scale) {
+        let rows: Vec<&Sent> = parts.iter().flat_map(|part| &part.lists.sent[shard]).collect();
+        let mut placed: Vec<Placed> = Vec::with_capacity(rows.len());
         for block in rows.chunks(BLOCK) {
-            let packets: [Packet; BLOCK] = std::array::from_fn(|i| batch.rows[block[i.min(block.len() - 1)] as usize]);
-            let packets = &packets[..block.len()];
-            let mut at = [0u32; BLOCK];
-            for (at, row) in at.iter_mut().zip(packets) {
-                *at = self.locate(row);
+            self.place(block, &mut placed);
+        }
+        for part in parts {
+            for said in &part.lists.said[shard] {
+                self.payloads.add(said, || part.lists.samples.of(said));
             }
-            let keys: [u32; BLOCK] = std::array::from_fn(|i| packets.get(i).map_or(0, |row| set::key(row.dst)));
-            let warm = |at: u32, key: u32| self.sources[at as usize].destinations.warm(key);
-            std::hint::black_box(
-                at.iter().zip(keys).take(packets.len()).fold(0, |sum, (at, key)| sum ^ warm(*at, key)),
-            );
-            let mut probes = [None; BLOCK];
-            for (i, row) in packets.iter().enumerate() {
-                probes[i] = self.count(batch, block[i], at[i], row);
+        }
+        let placed = sorted_by_place(placed, self.sources.len());
+        // Each step asks for what the step after it needs: rows first, then what they name, then what that points to.
+        let mut ahead = placed.chunks(BLOCK).skip(1);
+        let mut far_ahead = placed.chunks(BLOCK).skip(2);
+        for block in placed.chunks(BLOCK) {
+            far_ahead.next().into_iter().flatten().for_each(|placed| prefetch::line(rows[*placed as u32 as usize]));
+            if let Some(next) = ahead.next() {
+                self.prefetch(next, &rows, ports);
             }
-            let warm =
-                |probe: &ProbeKey, key: u32| self.probes.get(probe).map_or(0, |probe| probe.destinations.warm(key));
-            let both = probes.iter().zip(keys).filter_map(|(probe, key)| probe.as_ref().map(|probe| (probe, key)));
-            std::hint::black_box(both.fold(0, |sum, (probe, key)| sum ^ warm(probe, key)));
-            for (i, row) in packets.iter().enumerate() {
-                if let Some(key) = probes[i] {
-                    self.probe(key, row, position_of(batch, block[i]), scale);
-                }
-            }
+            self.work(block, &rows, ports, scale);
         }
     }
 
-    /// Index of a packet's source, which is new or old.
+    /// Finds the sources of a block of rows; new ones are given a place.
     #[inline]
-    fn locate(&mut self, row: &Packet) -> u32 {
-        let (hasher, sources) = (&self.hasher, &mut self.sources);
-        let found = self.index.entry(
-            hasher.hash_one(row.src.0),
-            |at| sources[*at as usize].addr == row.src,
-            |at| hasher.hash_one(sources[*at as usize].addr.0),
-        );
-        match found {
-            TableEntry::Occupied(entry) => *entry.get(),
-            TableEntry::Vacant(entry) => {
-                let at = sources.len() as u32;
-                entry.insert(at);
-                grow_slowly(sources);
-                sources.push(Source::new(row));
+    fn place(&mut self, block: &[&Sent], placed: &mut Vec<Placed>) {
+        let mut hashes = [0u32; BLOCK];
+        for (hash, row) in hashes.iter_mut().zip(block) {
+            *hash = self.index.hash(row.src);
+            self.index.prefetch(*hash);
+        }
+        for hash in &hashes[..block.len()] {
+            if let Some(at) = self.index.likely(*hash) {
+                self.sources.prefetch(at as usize);
+            }
+        }
+        for (row, hash) in block.iter().zip(hashes) {
+            let sources = &self.sources;
+            let at = self.index.find(hash, |at| sources[at as usize].addr == row.src).unwrap_or_else(|| {
+                let at = self.sources.len() as u32;
+                self.index.insert(hash, at);
+                self.sources.push(Source::new(row.src));
                 at
+            });
+            placed.push(u64::from(at) << 32 | placed.len() as u64);
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self, block: &[Placed], rows: &[&Sent], ports: &[PortTally]) {
+        for placed in block {
+            self.sources.prefetch((placed >> 32) as usize);
+            let row = rows[*placed as u32 as usize];
+            prefetch::ahead(ports, port_slot(row));
+            if let Some(kind) = row.kind {
+                self.probes.prefetch(ProbeKey::new((placed >> 32) as u32, kind, row.dport));
             }
         }
     }
 
-    /// Counts one packet of a source; gives the probe it belongs to, if any.
-    #[inline]
-    fn count(&mut self, batch: &PacketBatch, row_at: u32, at: u32, row: &Packet) -> Option<ProbeKey> {
-        let source = &mut self.sources[at as usize];
-        source.packets += 1;
-        if source.file != batch.file {
-            source.file = batch.file;
-            count_in_file(&mut self.by_file, batch.file);
-        }
-        if row.has.has(Has::TIME) {
-            if !source.has_time {
-                (source.first, source.last, source.has_time) = (row.ts, row.ts, true);
+    fn work(&mut self, block: &[Placed], rows: &[&Sent], ports: &mut [PortTally], scale: &Scale) {
+        let rows: [&Sent; BLOCK] = std::array::from_fn(|i| rows[block[i.min(block.len() - 1)] as u32 as usize]);
+        let mut keys = [None; BLOCK];
+        for ((placed, row), key) in block.iter().zip(rows).zip(&mut keys) {
+            let at = (placed >> 32) as u32;
+            let source = &self.sources[at as usize];
+            source.destinations.prefetch(set::key(row.dst));
+            source.tcp_ports.prefetch(row.dport);
+            *key = row.kind.map(|kind| ProbeKey::new(at, kind, row.dport));
+            if let Some(key) = key {
+                self.probes.prefetch_account(*key);
             }
+        }
+        for (placed, row) in block.iter().zip(rows) {
+            self.count((placed >> 32) as usize, row, ports);
+        }
+        for (key, row) in keys.iter().zip(rows) {
+            if let Some(key) = key {
+                self.probes.prefetch_destination(*key, set::key(row.dst));
+            }
+        }
+        for (key, row) in keys.into_iter().zip(rows).take(block.len()) {
+            if let Some(over) = key.and_then(|key| self.probes.add(key, row, scale.scan_gap)) {
+                close(&self.sources, &mut self.records, &mut self.closed, over, scale);
+            }
+        }
+    }
+
+    /// Counts one packet of a source.
+    #[inline]
+    fn count(&mut self, at: usize, row: &Sent, ports: &mut [PortTally]) {
+        let source = &mut self.sources[at];
+        source.packets += 1;
+        let file = unpacked(row.position).file;
+        if source.file != file {
+            source.file = file;
+            count_in_file(&mut self.by_file, file);
+        }
+        if row.timed() {
             source.first = source.first.min(row.ts);
             source.last = source.last.max(row.ts);
         }
         source.destinations.insert(row.dst);
-        if row.payload_cap > 0 {
-            self.payloads.add(batch, row);
+        if row.has_ports() {
+            self.port(at, row, ports);
         }
-        if row.has.has(Has::PORTS) {
-            self.port(at as usize, row);
-        }
-        let source = &mut self.sources[at as usize];
-        if crate::ddos::vectors::is_backscatter(row) {
+        let source = &mut self.sources[at];
+        if row.answers() {
             source.answers += 1;
-            return None;
         }
-        let kind = ProbeType::of(row)?;
+        let Some(kind) = row.kind else { return };
         if kind == ProbeType::Syn {
             source.tools.add(row);
         }
         // More ports than destinations: from here on the ports of its main destination are followed.
         let narrow = source.vertical.is_some() || source.port_count() > source.destinations.len();
-        if narrow && row.has.has(Has::PORTS) && kind.can_scan() {
-            source.vertical.get_or_insert_default().add(row, position_of(batch, row_at));
+        if narrow && row.has_ports() && kind.can_scan() {
+            source.vertical.get_or_insert_default().add(row);
         }
-        Some(ProbeKey::new(at, kind, row))
     }
 
     #[inline]
-    fn port(&mut self, at: usize, row: &Packet) {
+    fn port(&mut self, at: usize, row: &Sent, ports: &mut [PortTally]) {
         let source = &mut self.sources[at];
-        let (protocol, fresh) = match row.transport {
-            Transport::Tcp => (0, source.tcp_ports.insert(row.dport)),
-            Transport::Udp => (1, source.udp_ports.get_or_insert_default().insert(row.dport)),
+        let fresh = match row.transport() {
+            Transport::Tcp => source.tcp_ports.insert(row.dport),
+            Transport::Udp => source.other_ports.get_or_insert_default().udp.insert(row.dport),
             Transport::Sctp => {
                 let fresh = self.sctp_ports.insert((at as u64) << 16 | u64::from(row.dport), ()).is_none();
-                source.sctp_ports += u32::from(fresh);
-                (2, fresh)
+                source.other_ports.get_or_insert_default().sctp += u32::from(fresh);
+                fresh
             }
             _ => return,
         };
-        let slot = protocol << 16 | usize::from(row.dport);
-        self.ports.packets[slot] = self.ports.packets[slot].saturating_add(1);
-        self.ports.sources[slot] += u32::from(fresh);
-    }
-
-    #[inline]
-    fn probe(&mut self, key: ProbeKey, row: &Packet, position: Position, scale: &Scale) {
-        match self.probes.entry(key) {
-            Entry::Vacant(entry) => {
-                entry.insert(Probe::new(row, position));
-            }
-            Entry::Occupied(mut entry) => {
-                let probe = entry.get_mut();
-                if row.ts.0.saturating_sub(probe.last.0) > scale.scan_gap {
-                    let over = std::mem::replace(probe, Probe::new(row, position));
-                    close(&self.sources, &mut self.records, &mut self.closed, (key, over), scale);
-                } else {
-                    probe.add(row, position);
-                }
-            }
-        }
+        let port = &mut ports[port_slot(row)];
+        port.packets = port.packets.saturating_add(1);
+        port.sources += u32::from(fresh);
     }
 
     /// Closes the probes that have been silent for longer than the gap.
     pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
-        for over in self.probes.extract_if(|_, probe| now.0.saturating_sub(probe.last.0) > scale.scan_gap) {
-            close(&self.sources, &mut self.records, &mut self.closed, over, scale);
-        }
+        let (sources, records, closed) = (&self.sources, &mut self.records, &mut self.closed);
+        self.probes.expire(now, scale.scan_gap, |over| close(sources, records, closed, over, scale));
     }
 
     /// Closes all probes.
     pub(crate) fn finish(&mut self, scale: &Scale) {
-        for over in std::mem::take(&mut self.probes) {
-            close(&self.sources, &mut self.records, &mut self.closed, over, scale);
-        }
-        self.closed.sort_by_key(|closed| (closed.first, closed.source, closed.port));
+        let (sources, records, closed) = (&self.sources, &mut self.records, &mut self.closed);
+        self.probes.finish(|over| close(sources, records, closed, over, scale));
+        self.closed.sort_by_key(|closed| (closed.first, closed.source, closed.port, closed.kind));
     }
 
     /// Bytes held, to within the slack of the allocator.
@@ -401,16 +427,56 @@ impl SourceShard {
     }
 
     pub(crate) fn source_bytes(&self) -> u64 {
-        (self.index.capacity() * (size_of::<u32>() + 1) + self.sources.capacity() * size_of::<Source>()) as u64
+        (self.index.bytes() + self.sources.bytes()) as u64
     }
 
     pub(crate) fn probe_bytes(&self) -> u64 {
-        (self.probes.capacity() * (size_of::<(ProbeKey, Probe)>() + 1)) as u64
+        self.probes.bytes() as u64
     }
 
     /// Bytes behind pointers; walks every source, so it is asked for seldom.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        self.sources.iter().map(Source::heap_bytes).sum::<u64>()
-            + self.probes.values().map(Probe::heap_bytes).sum::<u64>()
+        self.sources.iter().map(Source::heap_bytes).sum::<u64>() + self.probes.heap_bytes()
+    }
+}
+
+/// Sorts by place, stably: a counting sort for each byte that places have.
+fn sorted_by_place(mut placed: Vec<Placed>, places: usize) -> Vec<Placed> {
+    let mut other = vec![0; placed.len()];
+    let mut shift = 32;
+    while shift < 64 && places >> (shift - 32) > 0 {
+        let mut next = [0usize; 256];
+        for word in &placed {
+            next[usize::from((word >> shift) as u8)] += 1;
+        }
+        let mut start = 0;
+        for count in &mut next {
+            start += std::mem::replace(count, start);
+        }
+        for word in &placed {
+            let at = &mut next[usize::from((word >> shift) as u8)];
+            other[*at] = *word;
+            *at += 1;
+        }
+        std::mem::swap(&mut placed, &mut other);
+        shift += 8;
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_sort_and_rows_keep_their_order() {
+        for places in [1usize, 255, 256, 257, 70_000, 20_000_000] {
+            let placed: Vec<Placed> = (0..5_000u64)
+                .map(|i| (((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % places as u64) << 32) | i)
+                .collect();
+            let mut expected = placed.clone();
+            expected.sort_unstable();
+            assert_eq!(sorted_by_place(placed, places), expected);
+        }
     }
 }

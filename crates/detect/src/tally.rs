@@ -1,9 +1,9 @@
 //! Counts that need no table: per input, per slot of time, per oddity.
 
-use crate::ddos::vectors;
 use noroshi_model::Nanos;
-use noroshi_model::packet::{Has, Oddities, Packet, PacketBatch, Transport, tcp};
+use noroshi_model::packet::{Has, Oddities, Packet, Transport, tcp};
 use noroshi_model::report::{FileSummary, Timeline, TransportCounts};
+use noroshi_model::time::SECOND;
 use std::collections::BTreeMap;
 
 /// Counts of one input.
@@ -31,10 +31,13 @@ impl FileTally {
             if row.src.is_v4() { self.v4 += 1 } else { self.v6 += 1 }
         }
         if row.has.has(Has::TIME) {
-            self.first.get_or_insert(row.ts);
             self.last = Some(row.ts);
-            self.earliest = Some(self.earliest.map_or(row.ts, |time| time.min(row.ts)));
-            self.latest = Some(self.latest.map_or(row.ts, |time| time.max(row.ts)));
+            match (&mut self.earliest, &mut self.latest) {
+                (Some(earliest), Some(latest)) => {
+                    (*earliest, *latest) = ((*earliest).min(row.ts), (*latest).max(row.ts))
+                }
+                _ => (self.first, self.earliest, self.latest) = (Some(row.ts), Some(row.ts), Some(row.ts)),
+            }
         }
     }
 
@@ -75,8 +78,9 @@ const SLOT_SECONDS: [i64; 8] = [1, 10, 60, 300, 600, 3_600, 21_600, 86_400];
 /// Slots of a timeline, at most; past it the next longer slot is taken.
 const SLOTS_MAX: usize = 1_500;
 
-fn series_of(row: &Packet) -> usize {
-    if vectors::is_backscatter(row) {
+#[inline]
+fn series_of(row: &Packet, answer: bool) -> usize {
+    if answer {
         return 4;
     }
     match row.transport {
@@ -159,39 +163,58 @@ pub(crate) struct BatchTally {
     tally: FileTally,
     slots: Vec<(i64, [u64; 6])>,
     oddities: [u32; 32],
+    /// The second that is being counted: when it starts and ends, and its packets by series.
+    second: std::ops::Range<i64>,
+    counts: [u64; 6],
 }
 
 impl BatchTally {
-    pub(crate) fn of(batch: &PacketBatch, keep: impl Fn(&Packet) -> bool) -> Self {
-        let mut out =
-            BatchTally { file: batch.file, tally: FileTally::default(), slots: Vec::new(), oddities: [0; 32] };
-        let mut current: Option<(i64, [u64; 6])> = None;
-        for row in &batch.rows {
-            out.tally.add(row);
-            if !keep(row) {
-                continue;
-            }
-            let mut bits = row.oddities.0;
-            while bits != 0 {
-                out.oddities[bits.trailing_zeros() as usize] += 1;
-                bits &= bits - 1;
-            }
-            if !row.has.has(Has::TIME) {
-                continue;
-            }
-            let second = row.ts.seconds();
-            match &mut current {
-                Some((at, counts)) if *at == second => counts[series_of(row)] += 1,
-                _ => {
-                    out.slots.extend(current.take());
-                    let mut counts = [0; 6];
-                    counts[series_of(row)] = 1;
-                    current = Some((second, counts));
-                }
-            }
+    pub(crate) fn new(file: u32) -> Self {
+        let (tally, slots) = (FileTally::default(), Vec::new());
+        BatchTally { file, tally, slots, oddities: [0; 32], second: 0..0, counts: [0; 6] }
+    }
+
+    /// Adds a packet. `answer`: it is backscatter; `kept`: it lies within the time that was asked for.
+    #[inline]
+    pub(crate) fn add(&mut self, row: &Packet, answer: bool, kept: bool) {
+        self.tally.add(row);
+        if !kept {
+            return;
         }
-        out.slots.extend(current);
-        out
+        let mut bits = row.oddities.0;
+        while bits != 0 {
+            self.oddities[bits.trailing_zeros() as usize] += 1;
+            bits &= bits - 1;
+        }
+        if row.has.has(Has::TIME) {
+            if !self.second.contains(&row.ts.0) {
+                self.next_second(row.ts);
+            }
+            self.counts[series_of(row, answer)] += 1;
+        }
+    }
+
+    #[cold]
+    fn next_second(&mut self, ts: Nanos) {
+        if !self.second.is_empty() {
+            self.slots.push((Nanos(self.second.start).seconds(), std::mem::take(&mut self.counts)));
+        }
+        // At the ends of the range of times a second may be cut; what is left of it is counted as one of its own.
+        let start = ts.seconds().saturating_mul(SECOND);
+        self.second = start.min(ts.0)..start.saturating_add(SECOND).max(ts.0.saturating_add(1));
+    }
+
+    /// Time of the last packet that carried one.
+    pub(crate) fn last(&self) -> Option<Nanos> {
+        self.tally.last
+    }
+
+    /// Closes the second that is being counted.
+    pub(crate) fn finish(mut self) -> Self {
+        if !self.second.is_empty() {
+            self.slots.push((Nanos(self.second.start).seconds(), std::mem::take(&mut self.counts)));
+        }
+        self
     }
 }
 

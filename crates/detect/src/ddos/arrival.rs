@@ -5,8 +5,9 @@
 
 use super::{Meter, vectors};
 use crate::config::thresholds;
-use crate::set::{AddrSet, PortSet};
-use noroshi_model::finding::{Attack, AttackKind, Position, Vector, Victim};
+use crate::set::{self, AddrSet, PortSet};
+use crate::shard::unpacked;
+use noroshi_model::finding::{Attack, AttackKind, Vector, Victim};
 use noroshi_model::packet::{Has, Packet, Transport};
 use noroshi_model::{Addr, Nanos};
 
@@ -36,28 +37,55 @@ pub const CONVERSATION_SHARE: f64 = 0.1;
 
 /// The few fields of a packet that an account needs; kept as they are, judged only when an account is opened.
 #[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    ts: Nanos,
-    src: Addr,
-    /// File in the high bits, packet in the low [`PACKET_BITS`].
-    position: u64,
+pub(crate) struct Slot {
+    pub(crate) ts: Nanos,
+    pub(crate) position: u64,
+    /// The source as a set keeps it.
+    src: u32,
     wire_len: u32,
     sport: u16,
     dport: u16,
-    vector: VectorOf,
-}
-
-/// What tells a vector.
-#[derive(Clone, Copy, Debug, Default)]
-struct VectorOf {
     transport: Transport,
     tcp_flags: u8,
     icmp_type: u8,
-    later_fragment: bool,
+    marks: u8,
 }
 
-/// Bits of a packed position that number the packet; the rest number the file.
-const PACKET_BITS: u32 = 44;
+const _: () = assert!(size_of::<Slot>() == 32);
+
+const LATER_FRAGMENT: u8 = 1;
+/// Source and destination share a network.
+const NEAR: u8 = 2;
+
+impl Slot {
+    #[inline]
+    pub(crate) fn of(row: &Packet, position: u64) -> Self {
+        let mark = |set: bool, bit: u8| if set { bit } else { 0 };
+        Slot {
+            ts: row.ts,
+            position,
+            src: set::key(row.src),
+            wire_len: row.wire_len,
+            sport: row.sport,
+            dport: row.dport,
+            transport: row.transport,
+            tcp_flags: row.tcp_flags,
+            icmp_type: row.icmp_type,
+            marks: mark(row.has.has(Has::LATER_FRAGMENT), LATER_FRAGMENT) | mark(near(row.src, row.dst), NEAR),
+        }
+    }
+
+    fn vector(&self) -> Vector {
+        let later_fragment = self.marks & LATER_FRAGMENT != 0;
+        vectors::arriving(self.transport, later_fragment, self.sport, self.tcp_flags, self.icmp_type)
+    }
+}
+
+/// Whether two addresses share a /24, or a /48 of IPv6.
+#[inline]
+fn near(a: Addr, b: Addr) -> bool {
+    (a.0 ^ b.0) >> 8 == 0 || !a.is_v4() && !b.is_v4() && (a.0 ^ b.0) >> 80 == 0
+}
 
 /// What arrives at one destination.
 #[derive(Clone, Debug, Default)]
@@ -92,26 +120,13 @@ pub(crate) struct Stream {
 }
 
 impl Arrival {
-    /// Adds a packet that arrived; gives back the account that it closed by coming after a long silence.
+    /// Adds a packet that arrived at an address; gives back the account that it closed by coming after a long silence.
     #[inline]
-    pub(crate) fn add(&mut self, row: &Packet, position: Position) -> Option<Box<Account>> {
-        let slot = Slot {
-            ts: row.ts,
-            src: row.src,
-            wire_len: row.wire_len,
-            sport: row.sport,
-            dport: row.dport,
-            vector: VectorOf {
-                transport: row.transport,
-                tcp_flags: row.tcp_flags,
-                icmp_type: row.icmp_type,
-                later_fragment: row.has.has(Has::LATER_FRAGMENT),
-            },
-            position: u64::from(position.file) << PACKET_BITS | position.packet & ((1 << PACKET_BITS) - 1),
-        };
+    pub(crate) fn add(&mut self, slot: &Slot) -> Option<Box<Account>> {
+        let (ts, slot) = (slot.ts, *slot);
         if let Some(account) = &mut self.account {
-            if row.ts.0.saturating_sub(account.last.0) <= SILENCE {
-                account.add(&slot, row.dst);
+            if ts.0.saturating_sub(account.last.0) <= SILENCE {
+                account.add(&slot);
                 return None;
             }
             let closed = self.account.take();
@@ -123,15 +138,15 @@ impl Arrival {
         if used < self.slots.len() {
             self.slots[used] = slot;
             self.used += 1;
-        } else if row.ts.0.saturating_sub(self.slots[oldest].ts.0) > BURST_NANOS {
+        } else if ts.0.saturating_sub(self.slots[oldest].ts.0) > BURST_NANOS {
             self.slots[oldest] = slot;
             self.next = (self.next + 1) % (BURST_PACKETS as u8 - 1);
         } else {
             let mut account = Box::<Account>::default();
             for earlier in 0..used {
-                account.add(&self.slots[(oldest + earlier) % used], row.dst);
+                account.add(&self.slots[(oldest + earlier) % used]);
             }
-            account.add(&slot, row.dst);
+            account.add(&slot);
             self.account = Some(account);
             (self.used, self.next) = (0, 0);
         }
@@ -149,10 +164,9 @@ impl Arrival {
 }
 
 impl Account {
-    fn add(&mut self, slot: &Slot, victim: Addr) {
+    fn add(&mut self, slot: &Slot) {
         self.last = self.last.max(slot.ts);
-        let of = &slot.vector;
-        let vector = vectors::arriving(of.transport, of.later_fragment, slot.sport, of.tcp_flags, of.icmp_type);
+        let vector = slot.vector();
         let at = match self.streams.iter().position(|stream| stream.vector == vector) {
             Some(at) => at,
             None if self.streams.len() < VECTORS_MAX => {
@@ -161,7 +175,7 @@ impl Account {
             }
             None => self.streams.iter().position(|stream| stream.vector == Vector::Other).unwrap_or(VECTORS_MAX - 1),
         };
-        self.streams[at].add(slot, victim);
+        self.streams[at].add(slot);
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
@@ -277,12 +291,10 @@ impl Stream {
         }
     }
 
-    fn add(&mut self, slot: &Slot, victim: Addr) {
-        let position =
-            Position { file: (slot.position >> PACKET_BITS) as u32, packet: slot.position & ((1 << PACKET_BITS) - 1) };
-        self.meter.add(slot.ts, slot.wire_len, || position);
-        self.sources.insert(slot.src);
-        self.near_packets += u64::from(slot.src.network() == victim.network());
+    fn add(&mut self, slot: &Slot) {
+        self.meter.add(slot.ts, slot.wire_len, || unpacked(slot.position));
+        self.sources.insert_key(slot.src);
+        self.near_packets += u64::from(slot.marks & NEAR != 0);
         self.sports.insert(slot.sport);
         self.dports.insert(slot.dport);
         if self.port_votes == 0 {

@@ -6,9 +6,11 @@
 //! explain itself). Sources that come back keep the campaign's identity; campaigns of the same sources on several ports
 //! are one.
 
-use super::probe::{Probe, ProbeKey, ProbeType};
+use super::probe::{ProbeKey, ProbeType};
+use crate::chunks::Chunks;
 use crate::config::thresholds;
 use noroshi_model::finding::{Campaign, Position, Tool};
+use noroshi_model::packet::ToolBits;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -49,6 +51,16 @@ struct Record {
 const CLASSES: [Tool; 5] = [Tool::Unknown, Tool::Mirai, Tool::Zmap, Tool::Masscan, Tool::Nmap];
 const UDP: u8 = 0x80;
 
+/// Place in [`CLASSES`] of the tool that some fingerprints speak for.
+#[inline]
+fn class_of(consistent: ToolBits) -> u8 {
+    if !consistent.any() {
+        return 0;
+    }
+    let tool = super::tool_of(consistent);
+    CLASSES.iter().position(|class| *class == tool).unwrap_or(0) as u8
+}
+
 impl Record {
     /// TCP ports first, UDP ports behind them.
     fn slot(&self) -> usize {
@@ -63,13 +75,14 @@ impl Record {
 /// Records of one shard of sources.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
-    all: Vec<Record>,
+    all: Chunks<Record>,
     /// Only sources whose index has this many trailing zero bits are kept; grows when memory is short.
     thinned: u32,
 }
 
 impl Records {
-    pub(crate) fn add(&mut self, key: ProbeKey, probe: &Probe) {
+    #[inline]
+    pub(crate) fn add(&mut self, key: ProbeKey, times: (Nanos, Nanos), packets: u32, consistent: ToolBits) {
         let udp = match key.kind() {
             ProbeType::Syn => 0,
             ProbeType::Udp => UDP,
@@ -78,29 +91,26 @@ impl Records {
         if key.source().trailing_zeros() < self.thinned {
             return;
         }
-        let tool = super::tool_of(probe.consistent);
-        let class = CLASSES.iter().position(|class| *class == tool).unwrap_or(0) as u8;
-        crate::source::grow_slowly(&mut self.all);
+        let (first, last) = times;
         self.all.push(Record {
             source: key.source(),
-            first_seconds: probe.first.seconds().clamp(0, i64::from(u32::MAX)) as u32,
-            packets: probe.packets.min(u32::from(u16::MAX)) as u16,
-            minutes: (probe.last.seconds_since(probe.first) / 60.0).min(65_535.0) as u16,
+            first_seconds: first.seconds().clamp(0, i64::from(u32::MAX)) as u32,
+            packets: packets.min(u32::from(u16::MAX)) as u16,
+            minutes: (last.seconds_since(first) / 60.0).min(65_535.0) as u16,
             port: key.port(),
-            class: class | udp,
+            class: class_of(consistent) | udp,
         });
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.all.capacity() * size_of::<Record>()
+        self.all.bytes()
     }
 
     /// Keeps every other source only. True when something was dropped.
     pub(crate) fn thin(&mut self) -> bool {
         self.thinned += 1;
         let (before, thinned) = (self.all.len(), self.thinned);
-        self.all.retain(|record| record.source.trailing_zeros() >= thinned);
-        self.all.shrink_to_fit();
+        self.all = self.all.iter().filter(|record| record.source.trailing_zeros() >= thinned).copied().collect();
         self.all.len() < before
     }
 }
@@ -149,9 +159,9 @@ pub(crate) fn campaigns<'a>(
     shards: impl Iterator<Item = &'a Records> + Clone,
     address: impl Fn(usize, u32) -> Addr,
 ) -> Vec<Campaign> {
-    let Some(slots) = Slots::over(shards.clone().flat_map(|shard| &shard.all)) else { return Vec::new() };
+    let Some(slots) = Slots::over(shards.clone().flat_map(|shard| shard.all.iter())) else { return Vec::new() };
     let mut counts = vec![0u16; PORTS * slots.count];
-    for record in shards.clone().flat_map(|shard| &shard.all) {
+    for record in shards.clone().flat_map(|shard| shard.all.iter()) {
         let cell = &mut counts[record.slot() * slots.count + slots.of(record)];
         *cell = cell.saturating_add(1);
     }
@@ -163,7 +173,7 @@ pub(crate) fn campaigns<'a>(
     drop(counts);
     let mut starts: BTreeMap<usize, Vec<Start>> = BTreeMap::new();
     for (shard, records) in shards.enumerate() {
-        for record in &records.all {
+        for record in records.all.iter() {
             if surges.contains_key(&record.slot()) {
                 let addr = address(shard, record.source);
                 starts.entry(record.slot()).or_default().push(Start { addr, record: *record });

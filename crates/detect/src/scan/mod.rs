@@ -2,6 +2,7 @@
 
 pub mod campaign;
 pub(crate) mod probe;
+pub(crate) mod probes;
 
 use crate::config::{Scale, thresholds};
 use crate::ddos::amplification::Requests;
@@ -59,7 +60,7 @@ pub(crate) fn tool_of(bits: ToolBits) -> Tool {
 
 impl Closed {
     /// Keeps what may become a finding; drops the rest.
-    pub(crate) fn of(source: Addr, key: ProbeKey, probe: Probe, scale: &Scale) -> Option<Self> {
+    pub(crate) fn of(source: Addr, key: ProbeKey, probe: Probe, last: Nanos, scale: &Scale) -> Option<Self> {
         let destinations = probe.destinations.len();
         let packets = u64::from(probe.packets);
         let wide = key.kind().can_scan() && destinations >= scale.scan_destinations_min;
@@ -78,7 +79,7 @@ impl Closed {
             bytes: probe.bytes,
             destinations,
             first: probe.first,
-            last: probe.last,
+            last,
             tool: tool_of(probe.consistent),
             peak_pps: probe.peak_pps(),
             evidence: probe.evidence(),

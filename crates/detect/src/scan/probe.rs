@@ -5,6 +5,7 @@
 
 use crate::ddos::vectors;
 use crate::set::AddrSet;
+use crate::shard::{Sent, unpacked};
 use noroshi_model::finding::Position;
 use noroshi_model::packet::{Has, Packet, ToolBits, Transport, tcp};
 use noroshi_model::{Addr, Nanos};
@@ -72,28 +73,30 @@ fn replies(row: &Packet) -> bool {
     service && row.dport >= 1_024 && vectors::amplifier(row.dport).is_none()
 }
 
-/// Source, type and port packed into one word.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct ProbeKey(u64);
+/// Source, type and port packed into [`ProbeKey::BITS`] bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ProbeKey(pub(crate) u64);
 
 impl ProbeKey {
+    /// 32 of source, 16 of port, 3 of type.
+    pub(crate) const BITS: u32 = 51;
+
     #[inline]
-    pub(crate) fn new(source: u32, kind: ProbeType, row: &Packet) -> Self {
-        let port = if row.has.has(Has::PORTS) { row.dport } else { 0 };
-        ProbeKey(u64::from(source) << 24 | u64::from(port) << 8 | kind as u64)
+    pub(crate) fn new(source: u32, kind: ProbeType, port: u16) -> Self {
+        ProbeKey(u64::from(source) << 19 | u64::from(port) << 3 | kind as u64)
     }
 
     /// Index of the source in its shard.
     pub(crate) fn source(self) -> u32 {
-        (self.0 >> 24) as u32
+        (self.0 >> 19) as u32
     }
 
     pub(crate) fn port(self) -> u16 {
-        (self.0 >> 8) as u16
+        (self.0 >> 3) as u16
     }
 
     pub(crate) fn kind(self) -> ProbeType {
-        match self.0 as u8 {
+        match self.0 & 7 {
             0 => ProbeType::Syn,
             1 => ProbeType::OddTcp,
             2 => ProbeType::Ack,
@@ -110,20 +113,20 @@ const SAMPLES_MAX: usize = 8;
 /// Packets from which on the longer account is kept.
 const LONG_FROM: u32 = 4;
 
-/// Probes of one source at one port, so far.
+/// Probes of one source at one port, so far. When the last of them came is kept beside it ([`super::probes`]).
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
     pub(crate) first: Nanos,
-    pub(crate) last: Nanos,
+    pub(crate) bytes: u64,
+    pub(crate) position: u64,
+    pub(crate) destinations: AddrSet,
     pub(crate) packets: u32,
     /// Fingerprints that every packet satisfied.
     pub(crate) consistent: ToolBits,
-    pub(crate) bytes: u64,
-    pub(crate) destinations: AddrSet,
-    pub(crate) position: u64,
-    pub(crate) file: u32,
     pub(crate) long: Option<Box<Long>>,
 }
+
+const _: () = assert!(size_of::<Probe>() == 64);
 
 /// What is kept once a probe has become more than a handful of packets.
 #[derive(Clone, Debug, Default)]
@@ -138,38 +141,20 @@ pub(crate) struct Long {
 
 impl Probe {
     #[inline]
-    pub(crate) fn new(row: &Packet, position: Position) -> Self {
-        let mut destinations = AddrSet::default();
-        destinations.insert(row.dst);
-        Probe {
-            first: row.ts,
-            last: row.ts,
-            packets: 1,
-            consistent: row.tool_bits,
-            bytes: u64::from(row.wire_len),
-            destinations,
-            position: position.packet,
-            file: position.file,
-            long: None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn add(&mut self, row: &Packet, position: Position) {
+    pub(crate) fn add(&mut self, row: &Sent) {
         self.first = self.first.min(row.ts);
-        self.last = self.last.max(row.ts);
         self.packets = self.packets.saturating_add(1);
         self.consistent = ToolBits(self.consistent.0 & row.tool_bits.0);
         self.bytes += u64::from(row.wire_len);
         let fresh = self.destinations.insert(row.dst);
         if self.packets >= LONG_FROM {
-            self.long.get_or_insert_default().add(row, position, fresh, self.packets);
+            self.long.get_or_insert_default().add(row, fresh, self.packets);
         }
     }
 
     /// First packet and a few later ones.
     pub(crate) fn evidence(&self) -> Vec<Position> {
-        let first = Position { file: self.file, packet: self.position };
+        let first = unpacked(self.position);
         let later = self.long.as_ref().map_or(&[][..], |long| &long.evidence);
         [first].into_iter().chain(later.iter().copied()).collect()
     }
@@ -187,7 +172,7 @@ impl Probe {
 
 impl Long {
     #[inline]
-    fn add(&mut self, row: &Packet, position: Position, fresh: bool, packets: u32) {
+    fn add(&mut self, row: &Sent, fresh: bool, packets: u32) {
         if (fresh || self.samples.is_empty()) && self.samples.len() < SAMPLES_MAX {
             self.samples.push(row.dst);
         }
@@ -199,7 +184,7 @@ impl Long {
         }
         self.peak_pps = self.peak_pps.max(self.in_second);
         if matches!(packets, 10 | 100 | 1_000 | 10_000) {
-            self.evidence.push(position);
+            self.evidence.push(unpacked(row.position));
         }
     }
 }

@@ -1,0 +1,311 @@
+//! All runs of probes that are going on in one shard.
+//!
+//! In a darknet most runs are one packet long. A run stands in 32 bytes of a hash table, two to a cache line, until a
+//! second packet comes; only then does it get the full account of [`Probe`]. Runs that are over leave the table in
+//! place, without a trace: entries behind them move up, so that a search never crosses a grave.
+
+use super::probe::{Probe, ProbeKey};
+use crate::chunks::Chunks;
+use crate::prefetch;
+use crate::set::{self, AddrSet};
+use crate::shard::Sent;
+use foldhash::fast::RandomState;
+use noroshi_model::Nanos;
+use noroshi_model::packet::ToolBits;
+use std::hash::BuildHasher;
+
+/// One run. Empty when `word` is zero.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Key, then the fingerprints of a single packet, then [`MANY`] and [`TAKEN`].
+    word: u64,
+    /// When the last packet came.
+    last: Nanos,
+    /// Of a single packet: file and number.
+    position: u64,
+    /// Of a single packet: its destination as a set keeps it. Of many: where their account stands.
+    place: u32,
+    /// Of a single packet.
+    wire_len: u32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 32);
+
+const TAKEN: u64 = 1 << 63;
+const MANY: u64 = 1 << 62;
+const KEY: u64 = (1 << ProbeKey::BITS) - 1;
+const _: () = assert!(ToolBits::NAMES.len() <= (62 - ProbeKey::BITS) as usize);
+
+/// A run that is over.
+pub(crate) struct Over {
+    pub(crate) key: ProbeKey,
+    pub(crate) last: Nanos,
+    pub(crate) what: What,
+}
+
+/// How long it was.
+pub(crate) enum What {
+    One(ToolBits),
+    Many(Probe),
+}
+
+/// Runs by source, port and type.
+pub(crate) struct Probes {
+    slots: Vec<Slot>,
+    used: usize,
+    /// Accounts of runs of two packets and more; free ones are listed.
+    many: Chunks<Probe>,
+    free: Vec<u32>,
+    secret: RandomState,
+}
+
+/// Slots of an empty table; always a power of two.
+const SLOTS_MIN: usize = 64;
+
+impl Slot {
+    #[inline]
+    fn single(key: ProbeKey, row: &Sent) -> Self {
+        Slot {
+            word: TAKEN | u64::from(row.tool_bits.0) << ProbeKey::BITS | key.0,
+            last: row.ts,
+            position: row.position,
+            place: set::key(row.dst),
+            wire_len: row.wire_len,
+        }
+    }
+
+    fn bits(&self) -> ToolBits {
+        ToolBits(((self.word & !(TAKEN | MANY)) >> ProbeKey::BITS) as u16)
+    }
+
+    #[inline]
+    fn promoted(&self) -> Probe {
+        let mut destinations = AddrSet::default();
+        destinations.insert_key(self.place);
+        Probe {
+            first: self.last,
+            bytes: u64::from(self.wire_len),
+            position: self.position,
+            destinations,
+            packets: 1,
+            consistent: self.bits(),
+            long: None,
+        }
+    }
+}
+
+impl Probes {
+    pub(crate) fn new() -> Self {
+        let slots = vec![Slot::default(); SLOTS_MIN];
+        Probes { slots, used: 0, many: Chunks::default(), free: Vec::new(), secret: RandomState::default() }
+    }
+
+    #[inline]
+    fn home(&self, key: u64) -> usize {
+        ((u128::from(self.secret.hash_one(key)) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    /// Asks for the line where the search for a key begins.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: ProbeKey) {
+        prefetch::ahead(&self.slots, self.home(key.0));
+    }
+
+    /// Asks for the account of a run, whose slot should be at hand by now.
+    #[inline]
+    pub(crate) fn prefetch_account(&self, key: ProbeKey) {
+        let slot = &self.slots[self.home(key.0)];
+        if slot.word & MANY != 0 {
+            self.many.prefetch(slot.place as usize);
+        }
+    }
+
+    /// Asks for the place of a destination in the account of a run, which should be at hand by now.
+    #[inline]
+    pub(crate) fn prefetch_destination(&self, key: ProbeKey, destination: u32) {
+        let slot = &self.slots[self.home(key.0)];
+        if slot.word & MANY != 0 {
+            self.many[slot.place as usize].destinations.prefetch(destination);
+        }
+    }
+
+    /// Adds a packet to its run; gives back the run that it ended by coming after a gap.
+    #[inline]
+    pub(crate) fn add(&mut self, key: ProbeKey, row: &Sent, gap: i64) -> Option<Over> {
+        let mask = self.slots.len() - 1;
+        let mut at = self.home(key.0);
+        loop {
+            let slot = &mut self.slots[at];
+            if slot.word == 0 {
+                *slot = Slot::single(key, row);
+                self.used += 1;
+                if self.used * 8 >= self.slots.len() * 5 {
+                    self.grow();
+                }
+                return None;
+            }
+            if slot.word & KEY == key.0 {
+                break;
+            }
+            at = (at + 1) & mask;
+        }
+        let slot = self.slots[at];
+        if row.ts.0.saturating_sub(slot.last.0) > gap {
+            self.slots[at] = Slot::single(key, row);
+            return Some(self.over(slot));
+        }
+        let place = if slot.word & MANY == 0 { self.promote(at) } else { slot.place };
+        self.slots[at].last = slot.last.max(row.ts);
+        self.many[place as usize].add(row);
+        None
+    }
+
+    /// Gives a run its account.
+    fn promote(&mut self, at: usize) -> u32 {
+        let account = self.slots[at].promoted();
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.many[place as usize] = account;
+                place
+            }
+            None => {
+                self.many.push(account);
+                (self.many.len() - 1) as u32
+            }
+        };
+        let slot = &mut self.slots[at];
+        slot.word = slot.word & KEY | TAKEN | MANY;
+        slot.place = place;
+        place
+    }
+
+    /// What stood in a slot that has been given up.
+    fn over(&mut self, slot: Slot) -> Over {
+        let what = if slot.word & MANY == 0 {
+            What::One(slot.bits())
+        } else {
+            self.free.push(slot.place);
+            What::Many(std::mem::replace(&mut self.many[slot.place as usize], Slot::default().promoted()))
+        };
+        Over { key: ProbeKey(slot.word & KEY), last: slot.last, what }
+    }
+
+    /// Takes out the runs whose last packet came longer ago than the gap.
+    pub(crate) fn expire(&mut self, now: Nanos, gap: i64, mut each: impl FnMut(Over)) {
+        let mut at = 0;
+        while at < self.slots.len() {
+            let slot = self.slots[at];
+            if slot.word != 0 && now.0.saturating_sub(slot.last.0) > gap {
+                self.remove(at);
+                each(self.over(slot));
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Empties a slot; what stands behind it moves up where its search allows.
+    fn remove(&mut self, mut hole: usize) {
+        let mask = self.slots.len() - 1;
+        self.used -= 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let slot = self.slots[at];
+            if slot.word == 0 {
+                break;
+            }
+            // It may move when its search begins at the hole or before.
+            let home = self.home(slot.word & KEY);
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+                self.slots[hole] = slot;
+                hole = at;
+            }
+        }
+        self.slots[hole] = Slot::default();
+    }
+
+    /// Takes out everything.
+    pub(crate) fn finish(&mut self, each: impl FnMut(Over)) {
+        let all = std::mem::replace(self, Probes::new());
+        let mut all = Probes { used: 0, ..all };
+        let slots = std::mem::take(&mut all.slots);
+        slots.into_iter().filter(|slot| slot.word != 0).map(|slot| all.over(slot)).for_each(each);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let old = std::mem::take(&mut self.slots);
+        self.slots = vec![Slot::default(); old.len() * 2];
+        let mask = self.slots.len() - 1;
+        for slot in old.into_iter().filter(|slot| slot.word != 0) {
+            let mut at = self.home(slot.word & KEY);
+            while self.slots[at].word != 0 {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = slot;
+        }
+    }
+
+    /// Bytes held, without those behind the accounts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>() + self.many.bytes()
+    }
+
+    /// Bytes behind the accounts; walks them.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        self.many.iter().map(Probe::heap_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::probe::ProbeType;
+    use noroshi_model::Addr;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    /// A run as plain code keeps it: first, last, packets.
+    type Plain = (i64, i64, u32);
+
+    fn told(over: Over) -> (u64, Plain) {
+        let (first, packets) = match &over.what {
+            What::One(_) => (over.last, 1),
+            What::Many(probe) => (probe.first, probe.packets),
+        };
+        (over.key.0, (first.0, over.last.0, packets))
+    }
+
+    proptest! {
+        /// The table against a plain map, with expiry in between.
+        #[test]
+        fn runs_like_a_plain_map(steps in proptest::collection::vec((0u32..40, 0u16..6, 0i64..30, any::<bool>()), 1..2_000)) {
+            let gap = 100;
+            let (mut probes, mut plain) = (Probes::new(), HashMap::<u64, Plain>::new());
+            let (mut seen, mut expected) = (Vec::new(), Vec::new());
+            let mut now = 0;
+            for (source, port, step, sweep) in steps {
+                now += step;
+                let key = ProbeKey::new(source, ProbeType::Syn, port);
+                let row = Sent { ts: Nanos(now), dst: Addr::v4(source), ..Sent::BLANK };
+                seen.extend(probes.add(key, &row, gap).map(told));
+                let entry = plain.entry(key.0).or_insert((now, now, 0));
+                if now - entry.1 > gap {
+                    expected.push((key.0, std::mem::replace(entry, (now, now, 0))));
+                }
+                (entry.1, entry.2) = (now, entry.2 + 1);
+                if sweep && step == 0 {
+                    probes.expire(Nanos(now), gap, |over| seen.push(told(over)));
+                    expected.extend(plain.extract_if(|_, run| now - run.1 > gap));
+                }
+            }
+            prop_assert_eq!(probes.used, plain.len());
+            probes.finish(|over| seen.push(told(over)));
+            expected.extend(plain);
+            seen.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}
