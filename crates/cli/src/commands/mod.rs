@@ -45,6 +45,7 @@ mod geo;
 #[cfg(feature = "hub")]
 mod hub;
 mod import;
+mod malware;
 mod packets;
 #[cfg(feature = "hub")]
 mod query;
@@ -79,6 +80,7 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Stats(stats::Args),
     Import(import::Args),
+    Malware(malware::Args),
     Forecast(forecast::Args),
     Synchrony(synchrony::Args),
     Brief(brief::Args),
@@ -113,6 +115,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),
+            Command::Malware(args) => malware::run(args),
             Command::Forecast(args) => forecast::run(args),
             Command::Synchrony(args) => synchrony::run(args),
             Command::Brief(args) => brief::run(args),
