@@ -8,6 +8,8 @@ use noroshi_enrich::LoadError;
 use noroshi_enrich::load::{self, Limits, Parsed};
 use noroshi_import::hpfeeds::{Broker, Client};
 use noroshi_import::{Budget, Format};
+use noroshi_malware::archive;
+use noroshi_malware::{Features, labels};
 use noroshi_model::Nanos;
 use noroshi_packet::capture::{LinkType, Reader};
 use noroshi_packet::decode::{decode, decode_frame};
@@ -37,6 +39,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "logs", run: logs },
     Target { name: "hpfeeds-client", run: hpfeeds_client },
     Target { name: "hpfeeds-broker", run: hpfeeds_broker },
+    Target { name: "elf", run: |bytes| program(b"\x7fELF", bytes) },
+    Target { name: "pe", run: |bytes| program(b"MZ", bytes) },
+    Target { name: "archive", run: archive_walk },
+    Target { name: "label-list", run: label_list },
 ];
 
 /// The target of this name.
@@ -95,6 +101,27 @@ fn hpfeeds_broker(bytes: &[u8]) {
     let (head, tail) = bytes.split_at(bytes.len() / 3);
     broker.feed(head, |_| None);
     broker.feed(tail, |_| None);
+}
+
+/// A program of one format: headers, sections, symbols, texts, opcodes.
+fn program(magic: &[u8], bytes: &[u8]) {
+    let mut bytes = bytes.to_vec();
+    // Without its magic it is no program, and nothing is read.
+    for (byte, magic) in bytes.iter_mut().zip(magic) {
+        *byte = *magic;
+    }
+    let _refused_or_read = std::hint::black_box(Features::of(&bytes));
+}
+
+/// Archives of any format, within a smaller budget than in earnest.
+fn archive_walk(bytes: &[u8]) {
+    let budget = archive::Budget { decoded_bytes_max: 1 << 20, ..archive::Budget::default() };
+    let _refused_or_read = std::hint::black_box(archive::walk("fuzz", bytes, "infected", 1 << 20, budget));
+}
+
+/// Lists of hashes with families.
+fn label_list(bytes: &[u8]) {
+    let _refused_or_read = std::hint::black_box(labels::read(bytes));
 }
 
 /// A small generator of pseudo-random numbers (splitmix64): the same seed gives the same inputs on every machine.

@@ -19,6 +19,10 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("list-any", "crates/enrich/src/load/list.rs", "ipset_index"),
     ("maltrail", "crates/enrich/src/load/list.rs", "maltrail"),
     ("logs", "crates/import/src/reader.rs", "open_bytes"),
+    ("elf", "crates/malware/src/program/elf.rs", "elf"),
+    ("pe", "crates/malware/src/program/pe.rs", "pe"),
+    ("archive", "crates/malware/src/archive.rs", "walk"),
+    ("label-list", "crates/malware/src/labels.rs", "read"),
     ("hpfeeds-client", "crates/import/src/hpfeeds/client.rs", "feed"),
     ("hpfeeds-broker", "crates/import/src/hpfeeds/broker.rs", "feed"),
 ];

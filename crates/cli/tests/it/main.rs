@@ -22,6 +22,7 @@ mod lab;
 mod net;
 #[cfg(feature = "hub")]
 mod oracle;
+mod malware;
 mod packets;
 #[cfg(feature = "hub")]
 mod power;
