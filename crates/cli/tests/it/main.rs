@@ -18,11 +18,11 @@ mod import;
 mod kills;
 #[cfg(feature = "hub")]
 mod lab;
+mod malware;
 #[cfg(feature = "hub")]
 mod net;
 #[cfg(feature = "hub")]
 mod oracle;
-mod malware;
 mod packets;
 #[cfg(feature = "hub")]
 mod power;
