@@ -1,8 +1,10 @@
 //! The commands of `noroshi-sensor`, which `noroshi sensor` shares.
 
+use crate::amplification::Bounds;
 use crate::enrol::enrol;
+use crate::lure::LureOptions;
 use crate::run::{Retime, RunOptions, SourceOptions, run};
-use crate::source::{Interfaces, SourceError, drop_privileges};
+use crate::source::{Interfaces, Keep, SourceError, drop_privileges};
 use crate::spool::Spool;
 use crate::state::StateDir;
 use crate::{SensorError, ceiling};
@@ -30,11 +32,11 @@ pub enum Command {
     },
     /// Observe, and deliver to the hub.
     #[command(
-        after_help = "Examples:\n  noroshi-sensor run --interface eth0 --ceiling ceiling.toml\n  noroshi-sensor run --replay day.pcap.gz --speed 10\n  noroshi-sensor run --replay captures/ --ceiling ceiling.toml"
+        after_help = "Examples:\n  noroshi-sensor run --interface eth0 --ceiling ceiling.toml\n  noroshi-sensor run --replay day.pcap.gz --speed 10\n  noroshi-sensor run --replay captures/ --ceiling ceiling.toml\n  noroshi-sensor run --lure telnet=192.0.2.7:23 --lure dns=192.0.2.7:53 --ceiling ceiling.toml"
     )]
     Run {
         /// Captures (files or folders) to replay; may be given several times.
-        #[arg(long, value_name = "PATH", required_unless_present = "interface")]
+        #[arg(long, value_name = "PATH", required_unless_present_any = ["interface", "lures", "lure_device"])]
         replay: Vec<PathBuf>,
         /// Interfaces to capture from; may be given several times. Needs root or CAP_NET_RAW, given up once they are open.
         #[arg(long, value_name = "NAME", conflicts_with = "replay")]
@@ -57,6 +59,9 @@ pub enum Command {
         /// The host's ceiling: no policy of the hub goes beyond it.
         #[arg(long, value_name = "FILE")]
         ceiling: Option<PathBuf>,
+        /// Lures that this host allows to run.
+        #[command(flatten)]
+        lures: HostLures,
         /// Where this sensor keeps its state.
         #[command(flatten)]
         state: StateArg,
@@ -80,6 +85,9 @@ pub enum Command {
         #[command(flatten)]
         args: crate::lure::LureArgs,
     },
+    /// One lure process; started by a running sensor only.
+    #[command(hide = true)]
+    LureProcess,
     /// Is this sensor healthy? Identity, certificate, spool, the way to the hub.
     #[command(after_help = "Example:\n  noroshi-sensor doctor")]
     Doctor {
@@ -87,6 +95,52 @@ pub enum Command {
         #[command(flatten)]
         state: StateArg,
     },
+}
+
+/// What the host lets lures be.
+#[derive(clap::Args, Debug, Default)]
+pub struct HostLures {
+    /// A lure and where it may listen, several times: telnet, ssh, http, dns, ntp, ssdp, cldap, memcached, snmp, coap,
+    /// ws-discovery, generic. It runs when the hub's policy and the ceiling name it as well.
+    #[arg(long = "lure", id = "lures", value_name = "NAME=ADDR:PORT", conflicts_with = "replay")]
+    places: Vec<crate::lure::Place>,
+    /// TUN device for whose traffic the lure tcp answers: a handshake and the first payload on every port.
+    #[arg(long, value_name = "DEVICE", conflicts_with = "replay")]
+    lure_device: Option<String>,
+    /// Device persona: router, camera, recorder, or a TOML file.
+    #[arg(long, value_name = "PERSONA", default_value = "router")]
+    lure_persona: String,
+    /// User that lure processes become when root starts the sensor.
+    #[arg(long, value_name = "NAME", default_value = "nobody")]
+    lure_user: String,
+    /// Seconds without any UDP reply after a start. Shorter than an hour: restarts let replies of two hours add up.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    lure_warm_up: u32,
+}
+
+impl HostLures {
+    fn any(&self) -> bool {
+        !self.places.is_empty() || self.lure_device.is_some()
+    }
+
+    fn options(self) -> Result<LureOptions, SensorError> {
+        let persona = match self.lure_persona.contains(['/', '.']) {
+            true => std::fs::read_to_string(&self.lure_persona).map_err(|source| SensorError::State {
+                path: self.lure_persona.clone().into(),
+                doing: "read the persona",
+                source,
+            })?,
+            false => self.lure_persona,
+        };
+        Ok(LureOptions {
+            places: self.places,
+            device: self.lure_device,
+            persona,
+            user: Some(self.lure_user),
+            bounds: Bounds { warm_up: self.lure_warm_up, ..Bounds::default() },
+            ..LureOptions::default()
+        })
+    }
 }
 
 /// Where the sensor keeps its identity and spool.
@@ -117,6 +171,9 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Runs a command; results go to `out`.
 pub fn execute(command: Command, out: &mut dyn Write) -> Result<(), SensorError> {
+    if let Command::LureProcess = command {
+        return crate::lure::worker::main().map_err(SensorError::LureProcess);
+    }
     let live = open_interfaces(&command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let failed = |source| SensorError::Source(SourceError::Io { place: "runtime".into(), doing: "start", source });
@@ -130,10 +187,10 @@ pub fn execute(command: Command, out: &mut dyn Write) -> Result<(), SensorError>
 /// Opens what needs privileges, then gives them up, while there is one thread only.
 fn open_interfaces(command: &Command) -> Result<Option<Interfaces>, SensorError> {
     match command {
-        Command::Run { interface, .. } if !interface.is_empty() => {
-            let interfaces = Interfaces::open(interface)?;
-            drop_privileges()?;
-            Ok(Some(interfaces))
+        Command::Run { interface, lures, .. } if !interface.is_empty() || lures.any() => {
+            let interfaces = (!interface.is_empty()).then(|| Interfaces::open(interface)).transpose()?;
+            drop_privileges(if lures.any() { Keep::ForLures } else { Keep::Nothing })?;
+            Ok(interfaces)
         }
         _ => Ok(None),
     }
@@ -158,7 +215,7 @@ async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Writ
             say(out, format_args!("next: noroshi-sensor run --replay CAPTURE --state {}", state.path().display()));
             Ok(())
         }
-        Command::Run { replay, interface: _, speed, from_now, until_now, again, stay, ceiling, state } => {
+        Command::Run { replay, interface: _, speed, from_now, until_now, again, stay, ceiling, lures, state } => {
             let retime = match (from_now, until_now) {
                 (true, _) => Retime::FirstIsNow,
                 (_, true) => Retime::LastIsNow,
@@ -166,14 +223,16 @@ async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Writ
             };
             let source = match live {
                 Some(interfaces) => SourceOptions::Open(Box::new(interfaces)),
+                None if replay.is_empty() => SourceOptions::Nothing,
                 None => SourceOptions::Replay { paths: replay, speed, retime, again },
             };
-            let options = RunOptions { state: state.path(), source, ceiling, stay };
+            let options = RunOptions { state: state.path(), source, ceiling, stay, lures: lures.options()? };
             let done = run(options, signals()).await?;
             say(out, format_args!("{} records numbered, {} at the hub", done.produced, done.acknowledged));
             Ok(())
         }
         Command::Policy { ceiling, state } => show_policy(&StateDir::open(&state.path())?, ceiling.as_deref(), out),
+        Command::LureProcess => Ok(()),
         Command::Lure { args } => Ok(crate::lure::run(args, signals(), out).await?),
         Command::Doctor { state } => doctor(&StateDir::open(&state.path())?, out).await,
     }

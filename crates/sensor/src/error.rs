@@ -8,7 +8,7 @@ pub enum SensorError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] crate::spool::SpoolError),
-    /// The honeypots alone.
+    /// The honeypots alone, for trials.
     #[error(transparent)]
     Lure(#[from] crate::lure::LureError),
     /// The way to the hub.
@@ -66,6 +66,9 @@ pub enum SensorError {
         /// Ours.
         spool: u64,
     },
+    /// A lure process could not be what it was told to be.
+    #[error("lure process: {0}")]
+    LureProcess(String),
     /// A worker thread ended unexpectedly.
     #[error("a part of the sensor stopped unexpectedly: {0}")]
     Stopped(&'static str),

@@ -6,6 +6,8 @@
 //!                                                           └──── acknowledged ┘
 //! ```
 //!
+//! Lures ([`lure`]) answer visitors in processes of their own; their rows go the same way from the policy on.
+//!
 //! Every packet takes a sequence number, also one that policy leaves out or the kernel dropped; those are declared as
 //! gaps. So the hub can check, batch by batch, that produced = stored + declared.
 //!
@@ -17,6 +19,7 @@ pub mod ceiling;
 pub mod command;
 pub mod enrol;
 pub mod error;
+pub mod first;
 mod fold;
 pub mod iot;
 pub mod lure;

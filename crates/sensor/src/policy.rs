@@ -148,6 +148,21 @@ impl InForce {
         }
     }
 
+    /// Whether that address is monitored.
+    pub fn monitors_address(&self, addr: Addr) -> bool {
+        self.prefixes.as_ref().is_none_or(|prefixes| prefixes.iter().any(|prefix| prefix.contains(addr)))
+    }
+
+    /// A source address as it may be kept.
+    pub fn source(&self, addr: Addr) -> Addr {
+        self.anonymised(addr, self.policy.source_addresses)
+    }
+
+    /// A destination address as it may be kept.
+    pub fn destination(&self, addr: Addr) -> Addr {
+        self.anonymised(addr, self.policy.destination_addresses)
+    }
+
     /// Payload bytes of a packet that may be kept.
     pub fn payload<'a>(&self, captured: &'a [u8]) -> &'a [u8] {
         &captured[..captured.len().min(usize::from(self.policy.payload_bytes))]
@@ -167,16 +182,6 @@ impl InForce {
         // Which side an inner or quoted address is on is the sender's claim, so both get the stricter treatment.
         let strict = source.max(destination);
         batch.rare.iter_mut().for_each(|rare| self.hide_rare(rare, strict));
-    }
-
-    /// A source address as the policy lets it leave.
-    pub fn source(&self, addr: Addr) -> Addr {
-        self.anonymised(addr, self.policy.source_addresses)
-    }
-
-    /// A destination address as the policy lets it leave.
-    pub fn destination(&self, addr: Addr) -> Addr {
-        self.anonymised(addr, self.policy.destination_addresses)
     }
 
     fn hide_rare(&self, rare: &mut Rare, strict: Anonymise) {

@@ -2,8 +2,10 @@
 
 use crate::capture;
 use crate::enrol::now_nanos;
+use crate::lure::message::Tell;
+use crate::lure::{Keeper, Kind, LureOptions, Place, Recorder};
 use crate::policy::{InForce, pseudonyms};
-use crate::source::{Replay, ReplayPlan, Source};
+use crate::source::{Quiet, Replay, ReplayPlan, Source};
 use crate::spool::Spool;
 use crate::state::StateDir;
 use crate::uplink::Uplink;
@@ -11,15 +13,18 @@ use crate::{SensorError, ceiling};
 use noroshi_model::policy::Policy;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often a waiting capture thread looks whether the hub has spoken.
 const FIRST_POLICY_POLL: Duration = Duration::from_millis(20);
+
+/// Mutes that wait for a lure process; one that falls behind misses the oldest.
+const MUTES: usize = 1_024;
 
 /// What to run.
 pub struct RunOptions {
@@ -31,12 +36,16 @@ pub struct RunOptions {
     pub ceiling: Option<PathBuf>,
     /// Go on when a replay has ended.
     pub stay: bool,
+    /// What lures may be; nothing runs unless the policy names it too.
+    pub lures: LureOptions,
 }
 
 /// Where packets come from.
 pub enum SourceOptions {
     /// A source that is open already: interfaces are opened before privileges are given up.
     Open(Box<dyn Source>),
+    /// Nothing is captured: a sensor of lures only.
+    Nothing,
     /// Capture files.
     Replay {
         /// Files or folders.
@@ -102,6 +111,8 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
     });
     let (thread, ending) = capture_thread(source, spool.clone(), shared.clone());
     let acknowledged = watch::channel(spool.acknowledged()).0;
+    let (mutes, running) = (broadcast::channel(MUTES).0, Arc::default());
+    let lures = Lures::start(options.lures, &state, &spool, &shared, &policy, &mutes, &running)?;
     let uplink = Uplink {
         state,
         spool: spool.clone(),
@@ -112,14 +123,18 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
         source: describe,
         dated_here,
         acknowledged,
+        mutes,
+        lures: running,
     };
     let mut first_ack_seconds = None;
     let outcome = tokio::select! {
         outcome = uplink.run(identity) => outcome,
         outcome = thread_end(ending) => outcome,
+        outcome = lures.end() => outcome,
         outcome = delivered(&uplink, started, &mut first_ack_seconds, options.stay) => outcome,
         () = stop.cancelled() => Ok(()),
     };
+    lures.finish().await;
     shared.stop.store(true, Ordering::Relaxed);
     // What the thread still holds goes into the spool; the next run sends it.
     drop(tokio::task::spawn_blocking(move || thread.join()).await);
@@ -129,9 +144,65 @@ pub async fn run(options: RunOptions, stop: CancellationToken) -> Result<Summary
     Ok(Summary { produced: state.last_seq, acknowledged: spool.acknowledged(), first_ack_seconds })
 }
 
+/// The two lure processes and who keeps them.
+struct Lures {
+    stop: CancellationToken,
+    keepers: tokio::sync::Mutex<tokio::task::JoinSet<Outcome>>,
+}
+
+impl Lures {
+    fn start(
+        options: LureOptions,
+        state: &StateDir,
+        spool: &Arc<Spool>,
+        shared: &Arc<capture::Shared>,
+        policy: &watch::Sender<Arc<InForce>>,
+        mutes: &broadcast::Sender<Tell>,
+        running: &Arc<Mutex<BTreeMap<Kind, Vec<Place>>>>,
+    ) -> Result<Lures, SensorError> {
+        let (stop, mut keepers) = (CancellationToken::new(), tokio::task::JoinSet::new());
+        if !options.places.is_empty() || options.device.is_some() {
+            state.forget_replay();
+            let recorder = Recorder::new(spool.clone(), shared.clone(), policy.subscribe(), &state.vault())?;
+            for kind in Kind::ALL {
+                let keeper = Keeper {
+                    options: options.clone(),
+                    kind,
+                    seed: state.lure_seed()?,
+                    policy: policy.subscribe(),
+                    mutes: mutes.subscribe(),
+                    recorder: recorder.clone(),
+                    running: running.clone(),
+                    stop: stop.clone(),
+                };
+                keepers.spawn(keeper.run());
+            }
+        }
+        Ok(Lures { stop, keepers: tokio::sync::Mutex::new(keepers) })
+    }
+
+    /// Ends when a keeper fails.
+    async fn end(&self) -> Outcome {
+        let mut keepers = self.keepers.lock().await;
+        match keepers.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Err(SensorError::Stopped("a keeper of lures")),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets visitors' dialogues be delivered into the spool.
+    async fn finish(&self) {
+        self.stop.cancel();
+        let mut keepers = self.keepers.lock().await;
+        while keepers.join_next().await.is_some() {}
+    }
+}
+
 fn open_source(options: SourceOptions, state: &StateDir, spool: &Spool) -> Result<Box<dyn Source>, SensorError> {
     match options {
         SourceOptions::Open(source) => Ok(source),
+        SourceOptions::Nothing => Ok(Box::new(Quiet)),
         SourceOptions::Replay { paths, speed, retime, again } => {
             let stream = spool.state();
             let shift = shift(&paths, retime)?;

@@ -138,6 +138,27 @@ impl StateDir {
         Ok(key)
     }
 
+    /// Seed of what lures pretend, made on first use and kept, so that the sensor stays the same device.
+    pub fn lure_seed(&self) -> Result<u64, SensorError> {
+        const FILE: &str = "lure.seed";
+        if let Some(bytes) = self.read(FILE)? {
+            return Ok(u64::from_be_bytes(bytes.try_into().map_err(|_| self.damaged(FILE, "not 8 bytes"))?));
+        }
+        let seed: u64 = rand::random();
+        self.write(FILE, &seed.to_be_bytes())?;
+        Ok(seed)
+    }
+
+    /// Where recordings lie, and files that visitors of lures left.
+    pub fn vault(&self) -> PathBuf {
+        self.0.join("vault")
+    }
+
+    /// Records of lures are numbered in the same stream: where a replay began says no more how far it came.
+    pub fn forget_replay(&self) {
+        drop(std::fs::remove_file(self.0.join("replay.json")));
+    }
+
     /// The hub's last request, so that a restart without the hub obeys it.
     pub fn request(&self) -> Result<Option<(u64, noroshi_model::policy::Policy)>, SensorError> {
         const FILE: &str = "request.json";

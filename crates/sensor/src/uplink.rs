@@ -6,6 +6,8 @@
 use crate::SensorError;
 use crate::capture;
 use crate::enrol::now_nanos;
+use crate::lure::message::Tell;
+use crate::lure::{Kind, Place};
 use crate::policy::InForce;
 use crate::spool::Spool;
 use crate::state::{Identity, StateDir};
@@ -15,11 +17,11 @@ use noroshi_model::policy::Policy;
 use noroshi_wire::client::PutStream;
 use noroshi_wire::message::{Loss, Outcome, REQUEST_REFUSED, Remedy, RenewRequest};
 use noroshi_wire::{Ack, ConnectError, Connection, Control, Hello, PROTOCOL, Refusal, Report, Welcome};
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// First bound of the random wait.
 const BACKOFF_BASE: Duration = Duration::from_millis(200);
@@ -56,6 +58,10 @@ pub struct Uplink {
     pub dated_here: bool,
     /// Last number the hub acknowledged in this run.
     pub acknowledged: watch::Sender<u64>,
+    /// Networks that lures must not answer.
+    pub mutes: broadcast::Sender<Tell>,
+    /// Lures that run, by kind of process.
+    pub lures: Arc<Mutex<BTreeMap<Kind, Vec<Place>>>>,
 }
 
 /// Batches sent and not yet acknowledged.
@@ -241,6 +247,11 @@ impl Uplink {
                     let what = "it is restarting".to_owned();
                     return Ok(End::Broken(Refusal::Busy { what, retry_after_ms }.into()));
                 }
+                Some(Ok(Control::Mute { network, seconds })) => {
+                    tracing::debug!(%network, seconds, "lures are silent towards a network");
+                    // Without lures there is nobody to tell.
+                    drop(self.mutes.send(Tell::Mute { network, seconds }));
+                }
                 Some(Ok(Control::Welcome(_))) => {}
                 Some(Err(error)) => return Ok(End::Broken(error)),
                 None => return Ok(End::Broken(ConnectError::Broken("the hub ended the control stream".into()))),
@@ -296,6 +307,14 @@ impl Uplink {
             newest: (newest != i64::MIN).then_some(newest),
             sensor_time: now_nanos(),
             key_exchange: connection.key_exchange.into(),
+            lures: self
+                .lures
+                .lock()
+                .expect("no panic while held")
+                .values()
+                .flatten()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Both ends ignore fields they do not know, so either may be newer; the one exception is the policy, where a setting
 //! that a sensor does not know must be refused (it could be a restriction that it would then not honour).
 
+use noroshi_model::Prefix;
 use noroshi_model::policy::Policy;
 use noroshi_model::stream::{Gap, GapReason, SchemaId};
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,13 @@ pub enum Control {
         /// The request.
         request: Policy,
     },
+    /// Many ask lures in the name of this network: nothing may be sent to it for so long.
+    Mute {
+        /// The network.
+        network: Prefix,
+        /// Seconds.
+        seconds: u32,
+    },
     /// The hub is stopping; come back after this long.
     Later {
         /// Milliseconds.
@@ -186,6 +194,9 @@ pub struct Report {
     pub sensor_time: i64,
     /// Key exchange of the connection.
     pub key_exchange: String,
+    /// Lures that run, as `telnet on 192.0.2.7:23`.
+    #[serde(default)]
+    pub lures: Vec<String>,
 }
 
 /// Stands before each batch: its place in the stream and what it leaves out.

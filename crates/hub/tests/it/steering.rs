@@ -17,7 +17,8 @@ async fn a_change_takes_effect_live_and_is_acknowledged() {
     lab.enrol("kyoto").await.unwrap();
     let source =
         SourceOptions::Replay { paths: vec![path.clone()], speed: Some(4.0), retime: Retime::Keep, again: false };
-    let options = RunOptions { state: lab.state("kyoto"), source, ceiling: None, stay: true };
+    let options =
+        RunOptions { state: lab.state("kyoto"), source, ceiling: None, stay: true, lures: Default::default() };
     let stop = CancellationToken::new();
     let running = tokio::spawn(noroshi_sensor::run::run(options, stop.clone()));
     let context = lab.hub().context();

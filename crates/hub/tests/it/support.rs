@@ -75,7 +75,7 @@ impl Lab {
     pub fn options(&self, name: &str, capture: &Path) -> RunOptions {
         let source =
             SourceOptions::Replay { paths: vec![capture.to_owned()], speed: None, retime: Retime::Keep, again: false };
-        RunOptions { state: self.state(name), source, ceiling: None, stay: false }
+        RunOptions { state: self.state(name), source, ceiling: None, stay: false, lures: Default::default() }
     }
 
     pub async fn replay(&self, name: &str, capture: &Path) -> Result<Summary, SensorError> {

@@ -152,6 +152,16 @@ impl Bound {
         self.tally.clone()
     }
 
+    /// The sockets, from which alone anything is sent.
+    pub fn sockets(&self) -> Vec<RawFd> {
+        self.sockets.iter().map(|(_, socket)| socket.as_raw_fd()).collect()
+    }
+
+    /// Zero of the clock by which the budget counts.
+    pub fn started(&self) -> Instant {
+        self.start
+    }
+
     /// The honeypot, for mutes by the hub.
     pub fn honeypot(&self) -> Arc<Mutex<Honeypot>> {
         self.honeypot.clone()

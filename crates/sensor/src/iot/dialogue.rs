@@ -14,6 +14,8 @@ use std::sync::Arc;
 const STEPS: usize = 2_000;
 /// Bytes of one text kept in the row; the recording has more.
 const TEXT: usize = 8 << 10;
+/// Bytes of all texts kept in the row: with its lists a row stays far below what one batch may carry.
+const TEXTS: usize = 512 << 10;
 
 /// Who talks to whom.
 #[derive(Clone, Debug)]
@@ -62,6 +64,7 @@ pub struct Dialogue {
     shell: Shell,
     session: Session,
     steps: Vec<Value>,
+    texts: usize,
     recording: Recording,
     lines: usize,
     tried: usize,
@@ -91,6 +94,7 @@ impl Dialogue {
             limits,
             session,
             steps: Vec::new(),
+            texts: 0,
             recording: Recording::new(now.seconds(), limits.recording_bytes),
             lines: 0,
             tried: 0,
@@ -102,10 +106,13 @@ impl Dialogue {
     }
 
     fn step(&mut self, now: Nanos, kind: &str, mut fields: Value) {
-        if self.steps.len() >= STEPS {
+        let size: usize =
+            fields.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str()).map(str::len).sum();
+        if self.steps.len() >= STEPS || self.texts + size > TEXTS {
             self.session.truncated = true;
             return;
         }
+        self.texts += size;
         fields["t"] = json!((self.seconds(now) * 1e6).round() / 1e6);
         fields["k"] = json!(kind);
         self.steps.push(fields);
@@ -165,7 +172,7 @@ impl Dialogue {
             return Said { exit: true, ..Said::default() };
         }
         let text: String = String::from_utf8_lossy(line).chars().take(TEXT).collect();
-        if !text.trim().is_empty() && self.session.commands.len() < STEPS {
+        if !text.trim().is_empty() && self.session.commands.len() < STEPS && self.texts < TEXTS {
             self.session.commands.push(text.clone());
             self.step(now, "command", json!({"command": text}));
         }
@@ -176,6 +183,40 @@ impl Dialogue {
             self.step(now, "url", json!({"url": url}));
         }
         said
+    }
+
+    /// A request of another protocol than a shell's: kept like a command, with the places it names.
+    pub fn request(&mut self, summary: &str, fields: Value, text: &str, now: Nanos) -> bool {
+        self.lines += 1;
+        if self.lines > self.limits.lines {
+            self.session.truncated = true;
+            return false;
+        }
+        if self.session.commands.len() < STEPS && self.texts < TEXTS {
+            self.session.commands.push(summary.chars().take(TEXT).collect());
+        }
+        self.step(now, "request", fields);
+        super::urls::find(text).into_iter().for_each(|url| self.url(url, now));
+        true
+    }
+
+    /// A place was named.
+    pub fn url(&mut self, url: String, now: Nanos) {
+        let known = self.shell.urls.len();
+        self.shell.note_url(url);
+        if let Some(url) = self.shell.urls.get(known).cloned() {
+            self.step(now, "url", json!({"url": url}));
+        }
+    }
+
+    /// Files as the visitor sees them.
+    pub fn files(&mut self) -> &mut super::files::Files {
+        &mut self.shell.files
+    }
+
+    /// Something of the client that has a fingerprint.
+    pub fn fingerprint(&mut self, fingerprint: String) {
+        self.session.fingerprint.get_or_insert(fingerprint);
     }
 
     /// The shell's prompt.

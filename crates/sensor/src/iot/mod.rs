@@ -12,12 +12,16 @@
 pub mod device;
 pub mod dialogue;
 pub mod files;
+pub mod house;
+pub mod http;
 pub mod limits;
 pub mod recording;
 pub mod shell;
+pub mod ssh;
 pub mod telnet;
 pub mod urls;
 
 pub use device::Device;
 pub use dialogue::{Finished, Sample};
+pub use house::{Bound, Config, ServeError, bind, serve};
 pub use limits::Limits;

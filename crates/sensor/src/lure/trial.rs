@@ -1,7 +1,8 @@
-//! `lure`: the honeypots alone, on chosen ports, their rows as NDJSON. For trials; in service they run under the policy.
+//! The honeypots alone, on chosen ports, their rows as NDJSON. For trials; in service they run under the policy.
 
 use crate::amplification::{self, Bounds, Protocol, Service};
-use crate::iot::{Finished, telnet};
+use crate::iot::{self, Finished};
+use noroshi_model::lure::Lure;
 use noroshi_model::request::Request;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,9 +20,15 @@ pub struct LureArgs {
     /// ws-discovery, generic.
     #[arg(long, value_name = "NAME=ADDR:PORT", value_parser = service)]
     service: Vec<Service>,
-    /// Where the telnet device listens; may be given several times.
+    /// Where the device's telnet login listens; may be given several times.
     #[arg(long, value_name = "ADDR:PORT")]
     telnet: Vec<SocketAddr>,
+    /// Where the device's SSH server listens; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT")]
+    ssh: Vec<SocketAddr>,
+    /// Where the device's web server listens; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT")]
+    http: Vec<SocketAddr>,
     /// Device persona: router, camera, recorder, or a TOML file.
     #[arg(long, default_value = "router")]
     persona: String,
@@ -51,9 +58,9 @@ pub enum LureError {
     /// The UDP services.
     #[error(transparent)]
     Amplification(#[from] amplification::ServeError),
-    /// The telnet device.
+    /// The device.
     #[error(transparent)]
-    Telnet(#[from] telnet::ServeError),
+    Device(#[from] iot::ServeError),
     /// A file.
     #[error("{path}: {source}")]
     Io {
@@ -72,7 +79,11 @@ fn service(text: &str) -> Result<Service, String> {
 
 /// Serves until `shutdown`; rows go to `out`.
 pub async fn run(args: LureArgs, shutdown: CancellationToken, out: &mut dyn Write) -> Result<(), LureError> {
-    let listens = args.service.iter().map(|service| service.listen).chain(args.telnet.iter().copied());
+    super::confine::raise_descriptors();
+    let doors = [(Lure::Telnet, &args.telnet), (Lure::Ssh, &args.ssh), (Lure::Http, &args.http)];
+    let doors: Vec<(Lure, SocketAddr)> =
+        doors.into_iter().flat_map(|(lure, listens)| listens.iter().map(move |listen| (lure, *listen))).collect();
+    let listens = args.service.iter().map(|service| service.listen).chain(doors.iter().map(|(_, listen)| *listen));
     if listens.clone().next().is_none() {
         return Err(LureError::Nothing);
     }
@@ -93,19 +104,18 @@ pub async fn run(args: LureArgs, shutdown: CancellationToken, out: &mut dyn Writ
         payload_bytes: 256,
         selection_secret: None,
     })?;
-    let device = telnet::bind(telnet::Config {
+    let device = iot::bind(iot::Config {
         sensor: "lure".into(),
         seed: args.seed,
         persona,
-        listen: args.telnet.clone(),
-        ..telnet::Config::default()
-    })
-    .await?;
+        listen: doors,
+        ..Default::default()
+    })?;
     for (protocol, listen) in udp.addresses() {
         tracing::info!("{} on {listen}", protocol.name());
     }
-    for listen in device.addresses() {
-        tracing::info!("telnet on {listen}");
+    for (lure, listen) in device.addresses() {
+        tracing::info!("{lure} on {listen}");
     }
     let (rows, mut requests) = mpsc::channel::<Vec<Request>>(WAITING);
     let (finished, mut sessions) = mpsc::channel::<Finished>(WAITING);

@@ -92,13 +92,36 @@ impl Source for Interfaces {
     }
 }
 
-/// Gives up every capability of this thread and of those it will start. Call before any other thread exists.
-pub fn drop_privileges() -> Result<(), SourceError> {
+/// Capabilities that are kept while a sensor runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// None.
+    Nothing,
+    /// Those with which a lure process opens its ports and becomes another user; it gives them up at once.
+    ForLures,
+}
+
+/// Gives up capabilities of this thread and of those it will start. Call before any other thread exists.
+pub fn drop_privileges(keep: Keep) -> Result<(), SourceError> {
+    use caps::{CapSet, Capability};
     let refused = |error: caps::errors::CapsError| {
         failed("capabilities", "give up privileges", io::Error::other(error.to_string()))
     };
-    for set in [caps::CapSet::Ambient, caps::CapSet::Inheritable, caps::CapSet::Effective, caps::CapSet::Permitted] {
-        caps::clear(None, set).map_err(refused)?;
+    let wanted: caps::CapsHashSet = match keep {
+        Keep::Nothing => caps::CapsHashSet::new(),
+        Keep::ForLures => {
+            [Capability::CAP_NET_BIND_SERVICE, Capability::CAP_SETUID, Capability::CAP_SETGID].into_iter().collect()
+        }
+    };
+    let held = caps::read(None, CapSet::Permitted).map_err(refused)?;
+    let kept: caps::CapsHashSet = wanted.intersection(&held).copied().collect();
+    caps::clear(None, CapSet::Ambient).map_err(refused)?;
+    // What a program that is started may have must be inheritable, then ambient.
+    for set in [CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept).map_err(refused)?;
+    }
+    for capability in &kept {
+        caps::raise(None, CapSet::Ambient, *capability).map_err(refused)?;
     }
     nix::sys::prctl::set_no_new_privs().map_err(|error| failed("capabilities", "give up privileges", error.into()))
 }

@@ -4,7 +4,7 @@ mod interface;
 mod replay;
 mod ring;
 
-pub use interface::{Interfaces, drop_privileges};
+pub use interface::{Interfaces, Keep, drop_privileges};
 pub use replay::{Progress, Replay, ReplayPlan};
 
 use noroshi_packet::capture::RawBatch;
@@ -81,6 +81,20 @@ pub enum Taken {
     Idle,
     /// There will be no more.
     Ended,
+}
+
+/// Gives nothing, for sensors that only hold out lures.
+pub struct Quiet;
+
+impl Source for Quiet {
+    fn next(&mut self, wait: Duration) -> Result<Taken, SourceError> {
+        std::thread::sleep(wait);
+        Ok(Taken::Idle)
+    }
+
+    fn describe(&self) -> String {
+        "lures only".into()
+    }
 }
 
 /// A source of packets.

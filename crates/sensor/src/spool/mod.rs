@@ -9,7 +9,8 @@
 //! has its blocks from the start.
 //!
 //! Layout: `epoch`, `cursor`, `gaps`, `ballast` and segments `<first sequence>.seg` of about 8 MiB each. One process at a time
-//! (a lock file); one thread appends, the uplink reads and acknowledges.
+//! (a lock file); several may append, numbers are given under the lock;
+//! the uplink reads and acknowledges.
 
 mod cursor;
 mod frame;
@@ -189,8 +190,9 @@ impl Spool {
             gaps: batch.losses.iter().filter(|(_, count)| *count > 0).map(gap).collect(),
         };
         inner.write(&self.dir, &head, &frame::write(&head, &batch.body))?;
-        drop(inner);
+        // Before the lock is free: another append must not announce its number first.
         self.produced.send_replace(last_seq);
+        drop(inner);
         Ok(last_seq)
     }
 

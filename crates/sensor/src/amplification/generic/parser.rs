@@ -13,7 +13,7 @@ const MARKS: &[(&[u8], Vector)] = &[
     (b"\x80\x78\x00\x00\x00\x00", Vector::Dvr37810),
     (b"\x20\x00\x00\x00DHIP", Vector::Dvr37810),
     (b"\x17\x00\x03\x2a", Vector::Ntp),
-    (b"\x00\x14\x00\x01\x03", Vector::Ard),
+    (b"\x00\x14\x00\x01\x03", Vector::Arms),
     (b"\x06\x00\xff\x07\x00", Vector::Ipmi),
     (b"\x81\x0a\x00", Vector::Bacnet),
 ];
@@ -38,7 +38,7 @@ const PORTS: &[(u16, Vector)] = &[
     (1434, Vector::Mssql),
     (1701, Vector::L2tp),
     (1900, Vector::Ssdp),
-    (3283, Vector::Ard),
+    (3283, Vector::Arms),
     (3389, Vector::RdpUdp),
     (3478, Vector::Stun),
     (3702, Vector::WsDiscovery),

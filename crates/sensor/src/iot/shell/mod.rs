@@ -111,7 +111,7 @@ impl Shell {
         }
     }
 
-    fn note_url(&mut self, url: String) {
+    pub(super) fn note_url(&mut self, url: String) {
         // Once each; a loop over addresses stays within the bound of a table cell.
         if self.urls.len() < 256 && !self.urls.contains(&url) {
             self.urls.push(url);

@@ -1,9 +1,8 @@
-//! Telnet (RFC 854): bytes to lines ([`protocol`]), the dialogue behind them ([`talk`]), sockets ([`serve`]).
+//! Telnet (RFC 854): bytes to lines ([`protocol`]), the dialogue behind them ([`talk`]).
 
 pub mod protocol;
-mod server;
 pub mod talk;
 #[cfg(test)]
 mod tests;
 
-pub use server::{Bound, Config, ServeError, bind, serve};
+pub use talk::Talk;

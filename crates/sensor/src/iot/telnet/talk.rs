@@ -3,6 +3,7 @@
 use super::protocol::{Decoder, Input, OPENING};
 use crate::iot::device::Dressed;
 use crate::iot::dialogue::{Dialogue, Ends, Finished};
+use crate::iot::house::{Reply, Talking};
 use crate::iot::limits::Limits;
 use noroshi_model::Nanos;
 use std::sync::Arc;
@@ -11,17 +12,6 @@ enum State {
     Login,
     Password { user: String },
     Shell,
-}
-
-/// What to do with the visitor next.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reply {
-    /// Bytes to send.
-    pub bytes: Vec<u8>,
-    /// Seconds that the device takes before.
-    pub seconds: u32,
-    /// The connection ends.
-    pub close: bool,
 }
 
 /// One visitor.
@@ -42,8 +32,7 @@ impl Talk {
         (Talk { dialogue, decoder: Decoder::new(limits.line_bytes), state: State::Login }, first)
     }
 
-    /// Bytes came.
-    pub fn feed(&mut self, bytes: &[u8], now: Nanos) -> Reply {
+    fn answer(&mut self, bytes: &[u8], now: Nanos) -> Reply {
         let mut reply = Reply { close: !self.dialogue.received(bytes, now), ..Reply::default() };
         for byte in bytes {
             if reply.close {
@@ -120,14 +109,18 @@ impl Talk {
             }
         }
     }
+}
 
-    /// The visitor went, or had to.
-    pub fn finish(self, now: Nanos) -> Finished {
-        self.dialogue.finish(now)
+impl Talking for Talk {
+    fn feed(&mut self, bytes: &[u8], now: Nanos) -> Reply {
+        self.answer(bytes, now)
     }
 
-    /// The row will say that something is missing.
-    pub fn truncate(&mut self) {
+    fn truncate(&mut self) {
         self.dialogue.truncate();
+    }
+
+    fn finish(self: Box<Self>, now: Nanos) -> Finished {
+        self.dialogue.finish(now)
     }
 }

@@ -1,9 +1,10 @@
 use super::talk::Talk;
-use super::{Config, bind};
 use crate::amplification::Persona;
 use crate::iot::dialogue::Ends;
+use crate::iot::house::Talking;
 use crate::iot::recording::sha256;
-use crate::iot::{Device, Finished, Limits};
+use crate::iot::{Config, Device, Finished, Limits, bind};
+use noroshi_model::lure::Lure;
 use noroshi_model::{Addr, Nanos};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ fn visit(persona: &str, limits: Limits, lines: &[&str]) -> (String, Finished) {
             break;
         }
     }
-    (String::from_utf8_lossy(&seen).into_owned(), talk.finish(Nanos(now)))
+    (String::from_utf8_lossy(&seen).into_owned(), Box::new(talk).finish(Nanos(now)))
 }
 
 /// The order of a well-known family: menu words, shell checks, mounts, architecture, then three ways to load.
@@ -125,12 +126,12 @@ async fn over_a_socket() {
         sensor: "s1".into(),
         seed: 7,
         persona: "camera".into(),
-        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen: vec![(Lure::Telnet, "127.0.0.1:0".parse().unwrap())],
         hasty: true,
         ..Config::default()
     };
-    let bound = bind(config).await.unwrap();
-    let address = bound.addresses()[0];
+    let bound = bind(config).unwrap();
+    let address = bound.addresses()[0].1;
     let (finished, mut sessions) = tokio::sync::mpsc::channel(4);
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(bound.run(finished, shutdown.clone()));
@@ -156,7 +157,7 @@ async fn over_a_socket() {
 #[test]
 fn no_source_opens_an_outgoing_connection() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut folders = vec![root.join("iot"), root.join("amplification")];
+    let mut folders = vec![root.join("iot"), root.join("amplification"), root.join("first")];
     let mut read = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
