@@ -38,6 +38,14 @@ Example:
 
 /// Reads the command line, runs the command, reports a failure on standard error.
 pub fn main() -> ExitCode {
+    // The sandbox starts this program again as its cell, which is not a command for people.
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if words.get(1).is_some_and(|word| word == noroshi_sandbox::cell::WORD) {
+        return match noroshi_sandbox::cell::serve(&words[2..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::Failure::from(error).report(),
+        };
+    }
     match Cli::parse().command.run() {
         Ok(code) => code,
         Err(failure) => failure.report(),

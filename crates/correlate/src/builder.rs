@@ -19,6 +19,10 @@ const RATE_PACKETS_MIN: u32 = 3;
 const RHYTHM_GAPS_MIN: u32 = 5;
 /// A value is kept when at least so many packets have it; see [`Dimension::must_recur`].
 const RECUR_MIN: u32 = 2;
+/// Sources whose single draws together say something about the rule they were drawn by.
+const DRAWS_MIN: usize = 3;
+/// Share of packets equal to the one before from which a value counts as drawn once.
+const SAME_SHARE: f64 = 0.9;
 /// Share below which a value counts as varied.
 const SHARE_MIN: f32 = 0.02;
 
@@ -218,6 +222,7 @@ impl Builder {
         for dimension in Dimension::ALL {
             self.counts[dimension as usize].shares(dimension, &mut features);
         }
+        self.drop_single_draws(&mut features);
         self.rates(&mut features);
         features.sort_by_key(|(token, _)| *token);
         let (first, last) = self.times.unwrap_or_default();
@@ -232,6 +237,26 @@ impl Builder {
             features,
             exact: Default::default(),
         }
+    }
+
+    /// What a source drew once and then kept is one draw, however many packets carry it: of too few sources it says
+    /// nothing about the rule behind it. Windows that stacks choose, and identifications that tools are known by, stay.
+    fn drop_single_draws(&self, features: &mut Vec<(Token, f32)>) {
+        if self.sources.len() >= DRAWS_MIN {
+            return;
+        }
+        let kept = |dimension: Dimension| {
+            let counts = &self.counts[dimension as usize];
+            let same = counts.values.get(&step::SAME).copied().unwrap_or(0);
+            f64::from(same) >= SAME_SHARE * f64::from(counts.total)
+        };
+        let (port, window, id) = (kept(Dimension::SourceStep), kept(Dimension::WindowStep), kept(Dimension::IdStep));
+        features.retain(|(token, _)| match Dimension::ALL[token.dimension()] {
+            Dimension::SourcePort | Dimension::SourceRange => !port,
+            Dimension::Window => !window || chosen_window(token.value()),
+            Dimension::Id => !id || matches!(token.value(), 0 | 54_321),
+            _ => true,
+        });
     }
 
     /// Rate and rhythm: of each source that has one, in the middle of all of them.
@@ -256,6 +281,11 @@ impl Builder {
             between(Dimension::Rhythm, rhythm.min(5.0), out);
         }
     }
+}
+
+/// Whether a window is a number that a stack or a tool chooses: a power of two, a little of it less, or whole segments.
+fn chosen_window(window: u32) -> bool {
+    window % 512 == 0 || window == 65_535 || [1460, 1448, 536].iter().any(|segment| window % segment == 0)
 }
 
 fn middle(values: &mut [f64]) -> Option<f64> {
@@ -342,6 +372,22 @@ mod tests {
         let profile = builder.finish("x", Origin::Darknet);
         assert_eq!(share(&profile, Dimension::Window, VARIED), 1.0);
         assert_eq!(share(&profile, Dimension::Retry, POWER_OFFSET), 1.0, "the same probe after a second");
+    }
+
+    #[test]
+    fn one_draw_says_nothing_about_the_rule() {
+        let profile = |sources: u32, window| {
+            let mut builder = Builder::new(1 << 32);
+            for k in 0..12u32 {
+                let row = syn(i64::from(k), 9 * k, 23, window);
+                builder.add(&Packet { src: Addr::v4(k % sources), sport: 4000, ..row }, b"");
+            }
+            builder.finish("x", Origin::Sandbox)
+        };
+        assert!(profile(1, 12_345).values(Dimension::Window).is_empty());
+        assert!(profile(1, 12_345).values(Dimension::SourceRange).is_empty());
+        assert_eq!(profile(1, 5840).values(Dimension::Window).len(), 1, "four segments of 1460");
+        assert_eq!(profile(4, 12_345).values(Dimension::Window).len(), 1, "four sources agree");
     }
 
     #[test]

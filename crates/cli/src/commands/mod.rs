@@ -32,6 +32,7 @@ use std::process::ExitCode;
 mod alert;
 mod analyze;
 mod brief;
+mod correlate;
 #[cfg(feature = "hub")]
 mod doctor;
 #[cfg(feature = "hub")]
@@ -46,6 +47,7 @@ mod geo;
 mod hub;
 mod import;
 mod malware;
+mod malware_run;
 mod packets;
 #[cfg(feature = "hub")]
 mod query;
@@ -81,6 +83,7 @@ pub enum Command {
     Stats(stats::Args),
     Import(import::Args),
     Malware(malware::Args),
+    Correlate(correlate::Args),
     Forecast(forecast::Args),
     Synchrony(synchrony::Args),
     Brief(brief::Args),
@@ -116,6 +119,7 @@ impl Command {
             Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),
             Command::Malware(args) => malware::run(args),
+            Command::Correlate(args) => correlate::run(args),
             Command::Forecast(args) => forecast::run(args),
             Command::Synchrony(args) => synchrony::run(args),
             Command::Brief(args) => brief::run(args),

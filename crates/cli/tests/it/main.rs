@@ -4,6 +4,7 @@
 mod alert;
 mod analyze;
 mod brief;
+mod correlate;
 #[cfg(feature = "hub")]
 mod crowd;
 #[cfg(feature = "hub")]
