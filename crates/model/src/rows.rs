@@ -12,8 +12,10 @@ use crate::{Addr, Nanos};
 use arrow_array::builder::{BinaryBuilder, StringDictionaryBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Int32Type, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, PrimitiveArray, RecordBatch, StringArray,
+};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer, ScalarBuffer};
 use std::sync::Arc;
 
 /// A record batch that is not a batch of its table.
@@ -49,33 +51,37 @@ fn primitive<T: ArrowPrimitiveType>(
 }
 
 fn from_rare<T: ArrowPrimitiveType>(batch: &PacketBatch, value: impl Fn(&Rare) -> Option<T::Native>) -> ArrayRef {
-    if batch.rare.is_empty() {
+    // Most batches hold nothing of the kind: a look at the few rare entries saves one at every row.
+    if !batch.rare.iter().any(|rare| value(rare).is_some()) {
         return Arc::new(PrimitiveArray::<T>::new_null(batch.rows.len()));
     }
     Arc::new(batch.rows.iter().map(|row| batch.rare(row).and_then(&value)).collect::<PrimitiveArray<T>>())
 }
 
 fn addresses(rows: &[Packet], value: impl Fn(&Packet) -> Addr) -> ArrayRef {
-    let mut bytes = Vec::with_capacity(rows.len() * 16);
-    for row in rows {
-        bytes.extend_from_slice(&value(row).bytes());
+    let mut bytes = vec![0; rows.len() * 16];
+    for (row, slot) in rows.iter().zip(bytes.chunks_exact_mut(16)) {
+        slot.copy_from_slice(&value(row).bytes());
     }
     let nulls = nulls(rows, |row| row.has.has(Has::IP));
     Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), nulls))
 }
 
 fn rare_addresses(batch: &PacketBatch, value: impl Fn(&Rare) -> Option<Addr>) -> ArrayRef {
-    let found = |row: &Packet| batch.rare(row).and_then(&value);
+    if !batch.rare.iter().any(|rare| value(rare).is_some()) {
+        return Arc::new(FixedSizeBinaryArray::new_null(16, batch.rows.len()));
+    }
     let mut bytes = vec![0; batch.rows.len() * 16];
-    if !batch.rare.is_empty() {
-        for (row, slot) in batch.rows.iter().zip(bytes.chunks_exact_mut(16)) {
-            if let Some(addr) = found(row) {
-                slot.copy_from_slice(&addr.bytes());
-            }
+    let mut present = BooleanBufferBuilder::new(batch.rows.len());
+    for (row, slot) in batch.rows.iter().zip(bytes.chunks_exact_mut(16)) {
+        let found = batch.rare(row).and_then(&value);
+        present.append(found.is_some());
+        if let Some(addr) = found {
+            slot.copy_from_slice(&addr.bytes());
         }
     }
-    let nulls = nulls(&batch.rows, |row| found(row).is_some());
-    Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), nulls))
+    let nulls = NullBuffer::new(present.finish());
+    Arc::new(FixedSizeBinaryArray::new(16, Buffer::from_vec(bytes), Some(nulls)))
 }
 
 fn payloads(batch: &PacketBatch) -> ArrayRef {
@@ -91,32 +97,49 @@ fn payloads(batch: &PacketBatch) -> ArrayRef {
 }
 
 fn options(batch: &PacketBatch) -> ArrayRef {
-    let mut builder = StringDictionaryBuilder::<Int32Type>::new();
-    // Neighbouring packets repeat few option lists, so the text of the last one is kept.
-    let mut last: Option<(OptionKinds, String)> = None;
-    for row in &batch.rows {
-        if !row.has.has(Has::TCP) {
-            builder.append_null();
-        } else if row.options.is_text() {
-            builder.append_value(batch.options_text(row));
-        } else {
-            let text = match &last {
-                Some((kinds, text)) if *kinds == row.options => text,
-                _ => &last.insert((row.options, row.options.to_string())).1,
-            };
-            builder.append_value(text);
+    // Packets repeat few option lists: each is written as text once, and found again by its packed kinds.
+    let (mut packed, mut texts) = (Vec::<OptionKinds>::new(), Vec::<String>::new());
+    let mut place = |row: &Packet| {
+        if row.options.is_text() || packed.len() >= OPTIONS_REMEMBERED {
+            let text = batch.options_text(row);
+            return texts.iter().position(|known| *known == text).unwrap_or_else(|| {
+                // A text that only [`Rare`] holds is never found by its kinds.
+                packed.push(OptionKinds::AS_TEXT);
+                texts.push(text);
+                texts.len() - 1
+            });
         }
-    }
-    Arc::new(builder.finish())
+        packed.iter().position(|known| *known == row.options).unwrap_or_else(|| {
+            packed.push(row.options);
+            texts.push(row.options.to_string());
+            texts.len() - 1
+        })
+    };
+    let keys: Vec<i32> =
+        batch.rows.iter().map(|row| if row.has.has(Has::TCP) { place(row) as i32 } else { 0 }).collect();
+    let nulls = nulls(&batch.rows, |row| row.has.has(Has::TCP));
+    keywords(keys, nulls, texts)
+}
+
+/// Option lists of a batch that are searched by their packed kinds; past that many the batch is no ordinary traffic.
+const OPTIONS_REMEMBERED: usize = 256;
+
+/// A column of few distinct texts.
+fn keywords<S: AsRef<str>>(keys: Vec<i32>, nulls: Option<NullBuffer>, texts: Vec<S>) -> ArrayRef {
+    let keys = PrimitiveArray::<Int32Type>::new(keys.into(), nulls);
+    let texts = StringArray::from_iter_values(texts);
+    Arc::new(DictionaryArray::new(keys, Arc::new(texts)))
 }
 
 fn sensors(batch: &PacketBatch) -> ArrayRef {
-    let mut builder = StringDictionaryBuilder::<Int32Type>::new();
-    builder.extend(std::iter::repeat_n(Some(&*batch.sensor), batch.rows.len()));
-    Arc::new(builder.finish())
+    keywords(vec![0; batch.rows.len()], None, if batch.rows.is_empty() { Vec::new() } else { vec![&*batch.sensor] })
 }
 
 fn tunnels(batch: &PacketBatch) -> ArrayRef {
+    if !batch.rare.iter().any(|rare| rare.tunnel.is_some()) {
+        let nulls = NullBuffer::new_null(batch.rows.len());
+        return keywords(vec![0; batch.rows.len()], Some(nulls), Vec::<&str>::new());
+    }
     let mut builder = StringDictionaryBuilder::<Int32Type>::new();
     for row in &batch.rows {
         builder.append_option(batch.rare(row).and_then(|rare| rare.tunnel).map(Tunnel::name));
@@ -213,9 +236,9 @@ pub fn packet_batch(batch: &RecordBatch) -> Result<PacketBatch, RowsError> {
     let fragment = column("fragment").as_boolean();
     let payload = column("payload").as_binary::<i32>();
     let (options, tunnel, sensor) = (texts("tcp_options"), texts("tunnel"), texts("sensor"));
-    let option_texts = options.downcast_dict::<arrow_array::StringArray>().ok_or(RowsError::Schema)?;
-    let tunnel_texts = tunnel.downcast_dict::<arrow_array::StringArray>().ok_or(RowsError::Schema)?;
-    let sensor_texts = sensor.downcast_dict::<arrow_array::StringArray>().ok_or(RowsError::Schema)?;
+    let option_texts = options.downcast_dict::<StringArray>().ok_or(RowsError::Schema)?;
+    let tunnel_texts = tunnel.downcast_dict::<StringArray>().ok_or(RowsError::Schema)?;
+    let sensor_texts = sensor.downcast_dict::<StringArray>().ok_or(RowsError::Schema)?;
     let (quoted_src, quoted_dst) = (addrs("quoted_src"), addrs("quoted_dst"));
     let (quoted_proto, quoted_sport, quoted_dport) = (u8s("quoted_proto"), u16s("quoted_sport"), u16s("quoted_dport"));
     let (inner_src, inner_dst, vlan) = (addrs("inner_src"), addrs("inner_dst"), u16s("vlan"));

@@ -8,9 +8,10 @@ use super::{Fill, Groups};
 use crate::failure::Failure;
 use crate::ordered::ordered;
 use noroshi_model::columns::{Column, Type, schema_of};
+use noroshi_model::packet::PacketBatch;
 use noroshi_model::rows::record_batch;
 use noroshi_packet::capture::RawBatch;
-use noroshi_packet::decode::decode;
+use noroshi_packet::decode::decode_into;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::add_encoded_arrow_schema_to_metadata;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -63,8 +64,10 @@ fn encode(
     factory: &ArrowRowGroupWriterFactory,
 ) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     let mut writers = factory.create_column_writers(0)?;
+    let mut packets = PacketBatch::default();
     for raw in group {
-        let batch = record_batch(&decode(raw, 0), columns.iter().copied());
+        decode_into(raw, 0, &mut packets);
+        let batch = record_batch(&packets, columns.iter().copied());
         let schema = batch.schema();
         for ((field, array), writer) in schema.fields().iter().zip(batch.columns()).zip(&mut writers) {
             for leaf in compute_leaves(field, array)? {
