@@ -133,7 +133,18 @@ fn kills(minutes: u64) -> Outcome {
 
 /// A test of processes whose size is read from the environment.
 fn fleet(filter: &str, name: &str, variable: &str, size: &str) -> Outcome {
-    let mut command = cargo(&["test", "--locked", "-p", "noroshi-cli", "--test", "it", "--", filter, "--nocapture"]);
+    let mut command = cargo(&[
+        "test",
+        "--locked",
+        "-p",
+        "noroshi-cli",
+        "--test",
+        "it",
+        "--",
+        filter,
+        "--nocapture",
+        "--include-ignored",
+    ]);
     step(name, command.env(variable, size))
 }
 

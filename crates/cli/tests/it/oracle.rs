@@ -95,8 +95,8 @@ impl Oracle {
         Oracle { forgotten, socket }
     }
 
-    fn streams(lab: &Lab) -> Vec<Stream> {
-        lab.journal(async |connection| {
+    fn streams(lab: &Lab, at_rest: bool) -> Vec<Stream> {
+        let read = async |connection: &mut sqlx::SqliteConnection| {
             let query = "select sensor, lower(hex(epoch)), min(first_seq), max(last_seq), \
                          sum(last_seq - first_seq + 1) from batches group by sensor, epoch";
             let rows = sqlx::query(query).fetch_all(connection).await.unwrap();
@@ -108,14 +108,15 @@ impl Oracle {
                 width: row.get(4),
             };
             rows.iter().map(stream).collect()
-        })
+        };
+        if at_rest { lab.journal_at_rest(read) } else { lab.journal(read) }
     }
 
     /// At any moment, also right after a kill: what was forgotten is stored, without hole or repetition.
-    pub fn check_now(&self, lab: &Lab) -> Result<(), Fault> {
+    pub fn check_now(&self, lab: &Lab, at_rest: bool) -> Result<(), Fault> {
         // Copied first: what is forgotten while the journal is read may be younger than what was read.
         let forgotten = self.forgotten.lock().unwrap().clone();
-        let streams = Self::streams(lab);
+        let streams = Self::streams(lab, at_rest);
         for Stream { sensor, epoch, first, last, width } in &streams {
             if *first != 1 || *width != *last {
                 return Err(Fault(format!("{sensor}: {width} numbers are stored of {first}..={last}")));
@@ -132,8 +133,8 @@ impl Oracle {
 
     /// At the end: every generated record is stored once, as it was generated, or declared lost.
     pub fn check_end(&self, lab: &Lab, key: u64, packets: u64, sensors: &[String]) -> Result<(), Fault> {
-        self.check_now(lab)?;
-        let streams = Self::streams(lab);
+        self.check_now(lab, true)?;
+        let streams = Self::streams(lab, true);
         for sensor in sensors {
             let found = streams.iter().filter(|stream| stream.sensor == *sensor).count();
             let stream = streams.iter().find(|stream| stream.sensor == *sensor && stream.last == packets as i64);
@@ -141,7 +142,7 @@ impl Oracle {
                 return Err(Fault(format!("{sensor}: {found} streams, none or some of which end at {packets}")));
             }
         }
-        let damaged = lab.journal(async |connection| {
+        let damaged = lab.journal_at_rest(async |connection| {
             let query = "select sensor, first_seq, last_seq, records, bytes, \
                          (select coalesce(sum(count), 0) from gaps where gaps.row = batches.row) from batches";
             let mut damaged = None;

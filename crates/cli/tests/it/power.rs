@@ -91,6 +91,7 @@ fn can_mount() -> bool {
 }
 
 #[test]
+#[ignore = "minutes, as root: cargo xtask prove power"]
 fn power_cuts_lose_nothing_that_was_acknowledged() {
     if !can_mount() || !in_namespace("-m", "power::power_cuts_lose_nothing_that_was_acknowledged") {
         return;
@@ -105,6 +106,7 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
 }
 
 #[test]
+#[ignore = "minutes, as root: cargo xtask prove power"]
 fn a_missing_sync_is_seen() {
     if !can_mount() || !in_namespace("-m", "power::a_missing_sync_is_seen") {
         return;
