@@ -84,7 +84,7 @@ pub fn guess(payload: &[u8]) -> Guess {
     }
     // SMB: a session header of four bytes, then the mark of version 1, 2 or encrypted 3.
     if let Some([first, b'S', b'M', b'B']) = payload.get(4..8)
-        && matches!(first, 0xff | 0xfe | 0xfd)
+        && matches!(first, 0xfd..=0xff)
     {
         return named("smb");
     }

@@ -135,10 +135,10 @@ pub fn encode(device: &Dressed, request: &Request, page: &Page, close: bool, now
         format!("Content-Length: {}", page.body.len()),
         format!("Connection: {}", if close { "close" } else { "keep-alive" }),
     ];
-    if device.persona.number("http.date") % 2 == 0 {
+    if device.persona.number("http.date").is_multiple_of(2) {
         lines.push(format!("Date: {}", http_date(now)));
     }
-    if device.persona.number("http.cache") % 2 == 0 {
+    if device.persona.number("http.cache").is_multiple_of(2) {
         lines.push("Cache-Control: no-cache".into());
     }
     let turn = device.persona.between("http.order", 0, lines.len() as u64) as usize;
