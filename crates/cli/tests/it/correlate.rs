@@ -107,10 +107,12 @@ fn a_specimen_in_the_sandbox_is_recognised_in_a_darknet_day() {
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(json["schema"], "noroshi.correlate/1");
     let verdict = &json["results"][0]["verdict"];
-    assert_eq!(verdict["family"], "telnet-bot", "which: {out}");
+    // One run of each sample is little to know a family by, so it may abstain; it never names another.
+    assert!(verdict["family"] == "telnet-bot" || verdict["abstains"].is_string(), "{out}");
     let first = &verdict["candidates"][0];
-    let sure = first["probability"].as_f64().unwrap();
-    assert!((0.5..=1.0).contains(&sure), "how sure: {out}");
+    assert_eq!(first["family"], "telnet-bot", "which: {out}");
+    let sure = |place: usize| verdict["candidates"][place]["probability"].as_f64().unwrap();
+    assert!(sure(0) > 0.1 && sure(0) > 5.0 * sure(1), "how sure: {out}");
     let reasons: Vec<&str> =
         first["reasons"].as_array().unwrap().iter().filter_map(|one| one["dimension"].as_str()).collect();
     assert!(reasons.contains(&"port") || reasons.contains(&"marks"), "why: {out}");

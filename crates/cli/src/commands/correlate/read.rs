@@ -73,10 +73,10 @@ fn campaign(what: &str, place: &str, inputs: &[PathBuf], monitored: &[Prefix]) -
     };
     let members: BTreeSet<Addr> = campaign.members.iter().copied().collect();
     let space = if monitored.is_empty() { report.monitored.clone() } else { monitored.to_vec() };
-    let ports: BTreeSet<u16> = campaign.ports.iter().copied().collect();
+    // All that its members send: a campaign is found by one port, its sources may use others too.
     let mut builder = Builder::new(size(&space));
     each_packet(&read, |batch, row| {
-        if members.contains(&row.src) && (ports.is_empty() || ports.contains(&row.dport)) {
+        if members.contains(&row.src) {
             builder.add(row, batch.payload(row));
         }
     })?;
