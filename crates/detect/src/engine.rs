@@ -79,13 +79,14 @@ pub struct SourceFacts {
 }
 
 /// Backscatter of one shard of victims.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct VictimShard {
     open: HashMap<Addr, Victimised, RandomState>,
     closed: Vec<(Addr, Victimised)>,
 }
 
 /// One destination: two cache lines.
+#[derive(Clone)]
 #[repr(align(64))]
 struct Receiver {
     arrival: Arrival,
@@ -96,6 +97,7 @@ struct Receiver {
 const _: () = assert!(size_of::<Receiver>() == 128);
 
 /// Arrivals of one shard of destinations.
+#[derive(Clone)]
 struct DestinationShard {
     index: AddrIndex,
     addrs: Vec<Addr>,
@@ -105,12 +107,13 @@ struct DestinationShard {
 }
 
 /// A batch that waits to be worked on.
+#[derive(Clone)]
 enum Pending {
     Raw(PacketBatch),
     Ready(Box<Prepared>),
 }
 
-/// Detectors over a stream of packets.
+/// Detectors over a stream of packets. A copy may be finished to look at what was found so far.
 pub struct Engine {
     config: Config,
     scale: Option<Scale>,
@@ -125,6 +128,27 @@ pub struct Engine {
     tally: Tally,
     swept: Nanos,
     approximate: bool,
+}
+
+impl Clone for Engine {
+    fn clone(&self) -> Self {
+        let lane = |lane: &Mutex<Vec<PortTally>>| Mutex::new(lane.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        Engine {
+            config: self.config.clone(),
+            scale: self.scale,
+            pending: self.pending.clone(),
+            pending_packets: self.pending_packets,
+            // What is kept to be filled again needs no copy.
+            shelf: Shelf::default(),
+            ports: self.ports.iter().map(lane).collect(),
+            sources: self.sources.clone(),
+            victims: self.victims.clone(),
+            destinations: self.destinations.clone(),
+            tally: self.tally.clone(),
+            swept: self.swept,
+            approximate: self.approximate,
+        }
+    }
 }
 
 impl Engine {

@@ -10,6 +10,7 @@ use noroshi_model::Addr;
 use std::hash::BuildHasher;
 
 /// Addresses to places in a list.
+#[derive(Clone)]
 pub(crate) struct AddrIndex {
     /// Hash bits above, place plus one below; zero where nothing stands.
     slots: Vec<u64>,

@@ -153,7 +153,7 @@ pub(crate) struct Answer {
 }
 
 /// Rows of a batch by shard, in their own order within each.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Lists {
     pub(crate) sent: [Vec<Sent>; SHARDS],
     pub(crate) arrived: [Vec<Arrived>; SHARDS],
@@ -173,6 +173,7 @@ impl Lists {
 }
 
 /// A batch that was made ready for the tables.
+#[derive(Clone)]
 pub struct Prepared {
     pub(crate) packets: usize,
     pub(crate) tally: BatchTally,

@@ -230,6 +230,7 @@ fn port_slot(row: &Sent) -> usize {
 }
 
 /// All sources of one shard.
+#[derive(Clone)]
 pub(crate) struct SourceShard {
     index: AddrIndex,
     pub(crate) sources: Chunks<Source>,

@@ -158,6 +158,7 @@ impl Slots {
 }
 
 /// Counts of one batch, made in parallel and added up in order.
+#[derive(Clone)]
 pub(crate) struct BatchTally {
     file: u32,
     tally: FileTally,

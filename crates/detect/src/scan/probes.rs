@@ -50,6 +50,7 @@ pub(crate) enum What {
 }
 
 /// Runs by source, port and type.
+#[derive(Clone)]
 pub(crate) struct Probes {
     slots: Vec<Slot>,
     used: usize,

@@ -18,6 +18,7 @@ builtin!(
     "backscatter-week",
     "amplification",
     "precursors",
+    "precursor-week",
     "carpet-bombing",
     "synchronised-botnets",
     "member-attacks",

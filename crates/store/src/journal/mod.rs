@@ -9,6 +9,7 @@
 //! log: a ballast file beside the journal is given up for that, and made again when there is room.
 
 mod account;
+mod hold;
 mod read;
 mod record;
 mod schema;
@@ -16,6 +17,7 @@ mod trial;
 mod writer;
 
 pub use account::Refusal;
+pub use hold::Hold;
 pub use read::{JournalRow, StreamAccount};
 pub(crate) use record::is_recorder;
 pub use record::{RecordError, Recorder};
@@ -135,6 +137,7 @@ struct Shared {
     commands: mpsc::Sender<writer::Command>,
     readers: SqlitePool,
     durable: watch::Receiver<i64>,
+    holds: hold::Holds,
 }
 
 impl Journal {
@@ -153,7 +156,16 @@ impl Journal {
         let ballast = writer::Ballast::beside(&path);
         ballast.inflate();
         tokio::spawn(writer::Writer { path: path.clone(), connection: opened.writer, announce, ballast }.run(inbox));
-        Ok(Journal { shared: Arc::new(Shared { path, id: opened.id, commands, readers: opened.readers, durable }) })
+        Ok(Journal {
+            shared: Arc::new(Shared {
+                path,
+                id: opened.id,
+                commands,
+                readers: opened.readers,
+                durable,
+                holds: hold::Holds::default(),
+            }),
+        })
     }
 
     /// Stores a batch and returns once it is synced to disk. May be called from many tasks at once.
@@ -161,8 +173,7 @@ impl Journal {
         self.command(|reply| writer::Command::Append { batch: Box::new(batch), reply }).await
     }
 
-    /// Deletes all rows up to and including `row`; watermarks and accounts stay.
-    pub async fn delete_through(&self, row: i64) -> Result<(), JournalError> {
+    async fn delete(&self, row: i64) -> Result<(), JournalError> {
         self.command(|reply| writer::Command::Delete { row, reply }).await
     }
 

@@ -61,6 +61,11 @@ impl Journal {
 }
 
 impl Recorder {
+    /// How many rows this stream ever stored.
+    pub async fn recorded(&self) -> Result<u64, RecordError> {
+        Ok(self.journal.watermark(&self.stream, self.epoch).await?.map_or(0, |last| last + 1))
+    }
+
     /// Appends rows of a table; returns once they are synced. A batch without rows is nothing to do. After an error the
     /// rows may be recorded again: none of them is stored unless this returned `Ok`.
     pub async fn record(&self, table: &'static Table, rows: &RecordBatch) -> Result<(), RecordError> {

@@ -53,6 +53,29 @@ async fn a_batch_is_stored_once_and_survives_reopening() {
 }
 
 #[tokio::test]
+async fn what_a_reader_holds_is_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(folder.path().join("journal.sqlite")).await.unwrap();
+    let (first, second) = (journal.hold(), journal.hold());
+    for row in 0..4 {
+        journal.append(batch("a", row * 10, row * 10 + 9)).await.unwrap();
+    }
+    let left = async || journal.read_after(0, 1 << 20).await.unwrap().iter().map(|row| row.row).collect::<Vec<_>>();
+    journal.delete_through(4).await.unwrap();
+    assert_eq!(left().await, [1, 2, 3, 4]);
+    first.release_through(3);
+    second.release_through(1);
+    journal.delete_through(4).await.unwrap();
+    assert_eq!(left().await, [2, 3, 4], "the slower reader decides");
+    drop(second);
+    journal.delete_through(4).await.unwrap();
+    assert_eq!(left().await, [4]);
+    drop(first);
+    journal.delete_through(4).await.unwrap();
+    assert_eq!(left().await, [0i64; 0]);
+}
+
+#[tokio::test]
 async fn holes_forks_and_overlaps_are_refused_and_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::open(folder.path().join("journal.sqlite")).await.unwrap();
