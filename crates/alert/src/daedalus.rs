@@ -6,12 +6,18 @@
 //! Time is that of the packets and of [`Watch::advance`]; the same packets give the same findings however they are cut
 //! into batches.
 //!
+//! [`Watch::changes`] gives what changed as text, to be stored in the transaction that stores what was decided, and
+//! [`Watch::restore`] takes it back: a watch that was killed goes on as if it had not been.
+//!
 //! Memory is bounded by [`Settings::hosts_max`]: past it, a new host pushes out nobody but is counted in
 //! [`Watch::refused`] until silent hosts have been closed.
 
 mod backscatter;
 mod host;
+mod kept;
 mod typo;
+
+pub use kept::KeptError;
 
 use backscatter::Replies;
 use host::{Host, Seen};
@@ -93,6 +99,7 @@ pub struct Watch {
     now: Nanos,
     next_sweep: Nanos,
     refused: u64,
+    touched: BTreeSet<HostKey>,
 }
 
 /// Silent hosts are looked for at this interval; closing a minute late harms nobody.
@@ -112,6 +119,7 @@ impl Watch {
             now: Nanos(i64::MIN),
             next_sweep: Nanos(i64::MIN),
             refused: 0,
+            touched: BTreeSet::new(),
         }
     }
 
@@ -163,6 +171,7 @@ impl Watch {
     pub fn finish(&mut self) -> Outcome {
         let mut outcome = Outcome::default();
         for ((member, addr, class), mut host) in std::mem::take(&mut self.hosts) {
+            self.touched.insert((member.clone(), addr, class));
             outcome.infections.extend(host.close(&member, addr, class, &self.settings));
         }
         self.replies.close_before(Nanos(i64::MAX), &self.settings, &mut outcome.attacks);
@@ -189,6 +198,9 @@ impl Watch {
         if !self.hosts.contains_key(&key) && self.hosts.len() >= self.settings.hosts_max {
             self.refused += 1;
             return None;
+        }
+        if !self.touched.contains(&key) {
+            self.touched.insert(key.clone());
         }
         let host = self.hosts.entry(key.clone()).or_insert_with(|| Host::new(packet.ts));
         host.see(&seen, &self.settings).then(|| host.report(&key.0, key.1, key.2, &self.settings)).flatten()
@@ -221,6 +233,7 @@ impl Watch {
             if let Some(mut host) = self.hosts.remove(&key) {
                 outcome.infections.extend(host.close(&key.0, key.1, key.2, &self.settings));
             }
+            self.touched.insert(key);
         }
         let over = Nanos(self.now.0.saturating_sub(self.settings.backscatter_silence_seconds * SECOND));
         self.replies.close_before(over, &self.settings, &mut outcome.attacks);

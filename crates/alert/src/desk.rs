@@ -6,6 +6,9 @@
 //!   it is mentioned again in a *continuing* message once a day;
 //! - a recipient gets at most one immediate message a minute, ten more for critical incidents, and one digest a minute.
 //!
+//! Silence counts from when the desk last heard of an incident, so that data which arrives late does not open and close
+//! one incident again and again.
+//!
 //! All state is plain data in [`Tracked`] and [`Mailbox`]. [`Desk::changes`] gives what changed since the last call:
 //! the caller stores it in the transaction that stores the messages, and [`Desk::restore`]s from it after a crash.
 
@@ -88,6 +91,11 @@ impl Desk {
         }
     }
 
+    /// Whether [`Desk::changes`] would give anything.
+    pub fn changed(&self) -> bool {
+        !self.changed_incidents.is_empty() || !self.changed_mailboxes.is_empty() || !self.closed.is_empty()
+    }
+
     /// Open incidents.
     pub fn incidents(&self) -> impl Iterator<Item = &Tracked> {
         self.incidents.values()
@@ -115,7 +123,7 @@ impl Desk {
         let slot = Slot::of(statement);
         let full = self.incidents.len() >= self.limits.incidents_max;
         match self.incidents.get_mut(&slot) {
-            Some(tracked) => tracked.hear(statement),
+            Some(tracked) => tracked.hear(statement, now),
             None if full => {
                 self.refused += 1;
                 return Vec::new();
@@ -125,7 +133,7 @@ impl Desk {
             None => {
                 let seed = format!("{slot}|{}", statement.testimony.first.0);
                 let id = Uuid::new_v5(&NAMESPACE, seed.as_bytes());
-                self.incidents.insert(slot.clone(), Tracked::open(statement, id.to_string()));
+                self.incidents.insert(slot.clone(), Tracked::open(statement, id.to_string(), now));
             }
         }
         self.changed_incidents.insert(slot.clone());
@@ -254,7 +262,7 @@ impl Desk {
         let goes_on = |t: &&Tracked| {
             t.told.contains(recipient)
                 && t.incident.state == IncidentState::Open
-                && t.incident.last > since
+                && t.stirred() > since
                 && t.incident.severity >= channel.severity_min
                 && !self.suppressions.iter().any(|s| s.covers(&t.incident, now))
         };
@@ -302,7 +310,7 @@ impl Desk {
         };
         let over = |tracked: &Tracked| {
             tracked.incident.state == IncidentState::Closed
-                || now.seconds_since(tracked.incident.last) > silence(tracked.incident.kind) as f64
+                || now.seconds_since(tracked.stirred()) > silence(tracked.incident.kind) as f64
         };
         let slots: Vec<Slot> = self.incidents.iter().filter(|(_, t)| over(t)).map(|(s, _)| s.clone()).collect();
         for slot in slots {

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! [`config`] reads members, rules and limits from one TOML text. [`daedalus`] watches members' own hosts (methods I).
+//! [`precursor`] finds small tests that announce large attacks (methods C4).
 //! [`statement`] turns findings into what is said about a member. [`desk`] keeps incidents, applies rules, quiet hours,
 //! suppressions and limits, and promises that each incident reaches each recipient exactly once: its state is plain
 //! data that the caller commits together with the messages.
@@ -17,6 +18,7 @@
 pub mod config;
 pub mod daedalus;
 pub mod desk;
+pub mod precursor;
 pub mod quiet;
 pub mod rules;
 pub mod statement;

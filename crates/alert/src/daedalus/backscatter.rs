@@ -7,6 +7,7 @@ use noroshi_model::member::Registry;
 use noroshi_model::packet::{Has, Packet, PacketBatch, Transport, proto, tcp};
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Name and version of the detector.
@@ -18,8 +19,6 @@ const VICTIMS_MAX: usize = 50_000;
 const DESTINATIONS_MAX: usize = 256;
 /// One observed address that gets replies may have asked for them (a honeypot answers); two did not (ours).
 const DESTINATIONS_MIN: usize = 2;
-/// Above this many packets within the window only the count goes on.
-const TIMES_MAX: usize = 1024;
 
 /// Whether a packet is a reply that nobody at a darknet asked for (methods B).
 pub fn is_reply(packet: &Packet) -> bool {
@@ -36,8 +35,8 @@ pub fn is_reply(packet: &Packet) -> bool {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Victimhood {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Victimhood {
     vector: Vector,
     port: Option<u16>,
     packets: u64,
@@ -55,7 +54,9 @@ struct Victimhood {
 /// Replies of members' addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Replies {
-    victims: BTreeMap<Addr, Victimhood>,
+    pub victims: BTreeMap<Addr, Victimhood>,
+    /// Victims whose state changed since somebody asked.
+    pub touched: BTreeSet<Addr>,
 }
 
 impl Replies {
@@ -75,6 +76,7 @@ impl Replies {
         if !self.victims.contains_key(&victim) && self.victims.len() >= VICTIMS_MAX {
             return;
         }
+        self.touched.insert(victim);
         let state = self.victims.entry(victim).or_insert_with(|| Victimhood::new(vector, port, packet.ts));
         if packet.ts.seconds_since(state.last) > settings.backscatter_silence_seconds as f64 {
             if state.told_packets.is_some_and(|told| told < state.packets) {
@@ -89,8 +91,12 @@ impl Replies {
 
     /// Gives the final counts of attacks that ended before `before`, and forgets them.
     pub fn close_before(&mut self, before: Nanos, settings: &Settings, found: &mut Vec<Attack>) {
+        let touched = &mut self.touched;
         self.victims.retain(|victim, state| {
             let over = state.last < before;
+            if over {
+                touched.insert(*victim);
+            }
             if over && state.told_packets.is_some_and(|told| told < state.packets) {
                 found.push(state.attack(*victim, settings));
             }
@@ -163,7 +169,10 @@ impl Victimhood {
         }
         let from = Nanos(packet.ts.0.saturating_sub(settings.backscatter_seconds * SECOND));
         self.times.push_back(packet.ts);
-        while self.times.len() > TIMES_MAX || self.times.front().is_some_and(|t| *t < from) {
+        // So many packets lie within the window exactly when the newest so many do.
+        while self.times.len() as u64 > settings.backscatter_packets_min.max(1)
+            || self.times.front().is_some_and(|t| *t < from)
+        {
             self.times.pop_front();
         }
         let due = match self.told_packets {

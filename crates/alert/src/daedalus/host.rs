@@ -7,6 +7,7 @@ use noroshi_model::infection::{Infection, InfectionClass, Phase, PortUse};
 use noroshi_model::member::MemberId;
 use noroshi_model::packet::{Evidence, Packet, ToolBits};
 use noroshi_model::{Addr, Nanos};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Packets of evidence kept per host: enough to look at, not a copy of the capture.
@@ -32,6 +33,11 @@ pub fn payload_rule(payload: &[u8]) -> Option<&'static str> {
     PAYLOAD_RULES.iter().find(|(_, text)| head.windows(text.len()).any(|w| w == *text)).map(|(name, _)| *name)
 }
 
+/// The rule of that name.
+pub fn rule_named(name: &str) -> Option<&'static str> {
+    PAYLOAD_RULES.iter().map(|(known, _)| *known).find(|known| *known == name)
+}
+
 /// One packet as the host's state needs it.
 pub struct Seen<'p> {
     pub port: (ScanProtocol, u16),
@@ -42,7 +48,7 @@ pub struct Seen<'p> {
     pub typo: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct PortState {
     packets: u64,
     /// Times of the latest three packets, newest first.
@@ -77,9 +83,13 @@ impl PortState {
     }
 }
 
+/// Name of a payload rule. Spelled as a type of its own, since a stored state does not live as long as the names do.
+type RuleName = &'static str;
+
 /// What is known of one host in one class.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Host {
+    #[serde(with = "super::kept::pairs")]
     ports: BTreeMap<(ScanProtocol, u16), PortState>,
     destinations: BTreeSet<Addr>,
     destinations_at_least: bool,
@@ -88,7 +98,8 @@ pub struct Host {
     last: Nanos,
     proof: Evidence,
     tool: Tool,
-    payload: Option<&'static str>,
+    #[serde(with = "super::kept::rule")]
+    payload: Option<RuleName>,
     in_campaign: bool,
     /// Every packet so far went to one address that looks mistyped.
     typo_only: bool,
@@ -97,7 +108,7 @@ pub struct Host {
     told: Option<Told>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Told {
     packets: u64,
     ports: usize,

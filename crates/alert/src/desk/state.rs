@@ -68,6 +68,9 @@ pub struct Tracked {
     pub told: BTreeSet<RecipientId>,
     /// Recipients whose next digest will tell.
     pub waiting: BTreeSet<RecipientId>,
+    /// When the desk last heard of it, which is later than it happened where data arrives late.
+    #[serde(default)]
+    pub heard: Option<Nanos>,
 }
 
 impl Tracked {
@@ -76,7 +79,12 @@ impl Tracked {
         Slot { member: self.incident.member.clone(), kind: self.incident.kind, subject: self.incident.subject }
     }
 
-    pub(super) fn open(statement: &Statement, id: String) -> Self {
+    /// When it was last heard of, or last happened.
+    pub(super) fn stirred(&self) -> Nanos {
+        self.heard.map_or(self.incident.last, |heard| heard.max(self.incident.last))
+    }
+
+    pub(super) fn open(statement: &Statement, id: String, now: Nanos) -> Self {
         let said = &statement.testimony;
         let incident = Incident {
             id,
@@ -102,13 +110,14 @@ impl Tracked {
             probability: None,
             testimonies: Vec::new(),
         };
-        let mut tracked = Tracked { incident, told: BTreeSet::new(), waiting: BTreeSet::new() };
-        tracked.hear(statement);
+        let mut tracked = Tracked { incident, told: BTreeSet::new(), waiting: BTreeSet::new(), heard: None };
+        tracked.hear(statement, now);
         tracked
     }
 
     /// Takes in one more statement. Nothing ever shrinks, so order does not matter, except for "it is over".
-    pub(super) fn hear(&mut self, statement: &Statement) {
+    pub(super) fn hear(&mut self, statement: &Statement, now: Nanos) {
+        self.heard = Some(self.heard.map_or(now, |heard| heard.max(now)));
         let incident = &mut self.incident;
         incident.hear(statement.testimony.clone());
         incident.state = if statement.over { IncidentState::Closed } else { IncidentState::Open };

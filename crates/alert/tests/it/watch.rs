@@ -9,6 +9,7 @@ use noroshi_model::packet::{Has, Packet, PacketBatch, ToolBits, Transport, proto
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn registry() -> Arc<Registry> {
@@ -194,7 +195,7 @@ fn memory_is_bounded_and_what_is_refused_is_counted() {
 
 proptest! {
     #[test]
-    fn cutting_the_input_changes_nothing(
+    fn cutting_the_input_and_killing_the_watch_changes_nothing(
         raw in proptest::collection::vec((0i64..400, 20u8..24, 0u8..8, 0u16..3, any::<bool>()), 1..120),
         cuts in proptest::collection::vec(1usize..10, 1..40),
     ) {
@@ -213,6 +214,7 @@ proptest! {
         expect.infections.extend(rest.infections);
         expect.attacks.extend(rest.attacks);
         let (mut pieces, mut found, mut from) = (watch(), Outcome::default(), 0);
+        let mut kept = BTreeMap::new();
         for cut in cuts.into_iter().chain(std::iter::repeat(7)) {
             if from >= rows.len() {
                 break;
@@ -223,6 +225,14 @@ proptest! {
             found.infections.extend(outcome.infections);
             found.attacks.extend(outcome.attacks);
             from = to;
+            for (key, value) in pieces.changes() {
+                match value {
+                    Some(value) => drop(kept.insert(key, value)),
+                    None => drop(kept.remove(&key)),
+                }
+            }
+            pieces = watch();
+            pieces.restore(kept.clone()).unwrap();
         }
         let rest = pieces.finish();
         found.infections.extend(rest.infections);
