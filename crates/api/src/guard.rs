@@ -10,6 +10,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use std::net::SocketAddr;
 
 /// Header that repeats the session's token on state changes.
@@ -94,6 +96,14 @@ async fn identify(door: &Door, headers: &HeaderMap) -> Result<Option<Principal>,
         // A request that shows a token is judged by the token alone; a cookie beside it never helps.
         Some(text) => match text.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => door.people.by_token(now, token).await,
+            // TAXII clients know Basic (RFC 7617): the account's name, and a token where others have a password.
+            Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => match basic(pair) {
+                Some((name, token)) => {
+                    let found = door.people.by_token(now, &token).await;
+                    found.map(|found| found.filter(|who| who.name == name))
+                }
+                None => Ok(None),
+            },
             _ => Ok(None),
         },
         None => match cookie(headers, cookie_name(door.settings.https)) {
@@ -102,6 +112,12 @@ async fn identify(door: &Door, headers: &HeaderMap) -> Result<Option<Principal>,
         },
     };
     found.map_err(Problem::from)
+}
+
+fn basic(pair: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(BASE64.decode(pair).ok()?).ok()?;
+    let (name, token) = text.split_once(':')?;
+    Some((name.to_owned(), token.to_owned()))
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

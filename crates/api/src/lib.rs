@@ -4,6 +4,7 @@
 //! - [`routes`]: every route with the right it needs; [`guard`] checks it, once
 //! - [`people`]: accounts, one-time links, sessions, API tokens, audit log
 //! - [`backend`]: what the routes need from the rest of the house; `hub` implements it
+//! - [`exchange`]: what partners and members tell us and take: TAXII, pushed findings, answers to warnings
 //! - [`filter`] and [`query`]: one filter language and one statistics query for API, portal and command line
 //! - [`live`]: what arrives this second, sampled honestly
 //! - [`memory`]: a backend over packets and a report in memory, for tests, development and small captures
@@ -12,6 +13,7 @@
 
 pub mod assets;
 pub mod backend;
+pub mod exchange;
 pub mod filter;
 pub mod guard;
 pub mod handlers;

@@ -5,6 +5,7 @@
 
 use crate::assets::{self, Assets, CONTENT_SECURITY_POLICY};
 use crate::backend::Backend;
+use crate::exchange::{self, Exchange};
 use crate::guard;
 use crate::handlers as h;
 use crate::people::People;
@@ -53,6 +54,8 @@ pub struct Door {
     pub people: Arc<People>,
     /// Set-up.
     pub settings: Arc<Settings>,
+    /// What partners and members tell us; none when this house exchanges nothing.
+    pub exchange: Option<Arc<dyn Exchange>>,
     pub(crate) viewers: Arc<Semaphore>,
     assets: Assets,
 }
@@ -60,7 +63,13 @@ pub struct Door {
 impl Door {
     /// A door to that house.
     pub fn new(backend: Arc<dyn Backend>, people: Arc<People>, settings: Settings, assets: Assets) -> Self {
-        Door { backend, people, settings: Arc::new(settings), viewers: Arc::new(Semaphore::new(VIEWERS)), assets }
+        let viewers = Arc::new(Semaphore::new(VIEWERS));
+        Door { backend, people, settings: Arc::new(settings), exchange: None, viewers, assets }
+    }
+
+    /// With an exchange behind it.
+    pub fn with_exchange(self, exchange: Arc<dyn Exchange>) -> Self {
+        Door { exchange: Some(exchange), ..self }
     }
 }
 
@@ -134,6 +143,7 @@ pub fn router(door: Door) -> Router {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
     table(&door)
+        .merge(exchange::table(&door))
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .fallback(file)
         .layer(from_fn_with_state(door.clone(), guard::known_host))

@@ -132,7 +132,8 @@ pub struct Engine {
 
 impl Clone for Engine {
     fn clone(&self) -> Self {
-        let lane = |lane: &Mutex<Vec<PortTally>>| Mutex::new(lane.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let lane =
+            |lane: &Mutex<Vec<PortTally>>| Mutex::new(lane.lock().unwrap_or_else(PoisonError::into_inner).clone());
         Engine {
             config: self.config.clone(),
             scale: self.scale,

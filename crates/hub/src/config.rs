@@ -29,6 +29,8 @@ pub struct Config {
     pub lake: bool,
     /// Worker processes that look at what sensors send; 0 looks in the hub's own process.
     pub workers: usize,
+    /// Who is warned, and how messages leave.
+    pub warning: crate::live::Settings,
     /// How to start such a worker; the program itself when not set.
     #[serde(skip)]
     pub worker_command: Option<WorkerCommand>,
@@ -53,6 +55,7 @@ impl Default for Config {
             },
             lake: true,
             workers: 2,
+            warning: crate::live::Settings::default(),
             worker_command: None,
         }
     }
@@ -77,12 +80,14 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(HubError::io(path, "read"))?;
         let refused = |text: String| HubError::Config { path: path.to_owned(), text };
         let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
-        const KEYS: &[&str] = &["data", "listen", "portal", "advertise", "default_policy", "lake", "workers"];
+        const KEYS: &[&str] =
+            &["data", "listen", "portal", "advertise", "default_policy", "lake", "workers", "warning"];
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
             let near = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
             return Err(refused(format!("\"{key}\" is not a setting{near} (settings: {})", KEYS.join(", "))));
         }
-        let config: Config = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        let mut config: Config = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
+        config.warning = config.warning.beside(path.parent().unwrap_or(Path::new(".")));
         config.default_policy.check()?;
         Ok(config)
     }

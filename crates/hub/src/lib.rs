@@ -20,6 +20,7 @@ pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod fleet;
+pub mod live;
 pub mod portal;
 pub mod rollout;
 pub mod services;

@@ -90,7 +90,8 @@ pub async fn run(context: Context) -> ServiceResult {
     let records = SqliteRecords::open(&context.config.data.join("people.db")).await?;
     let people = Arc::new(People::new(Arc::new(records)));
     drop(context.notices.send(greeting(&people, address).await?));
-    let door = Door::new(house.clone(), people, Settings::default(), asset);
+    let exchange = Arc::new(crate::live::Exchange::open(context.clone()).await?);
+    let door = Door::new(house.clone(), people, Settings::default(), asset).with_exchange(exchange);
     let window = Arc::new(Mutex::new(Window::default()));
     tokio::try_join!(
         serve(listener, door, context.clone()),

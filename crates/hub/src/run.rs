@@ -68,7 +68,9 @@ impl Hub {
         let tls = noroshi_wire::tls::server(fleet.authority(), fleet::now())?;
         let config = Arc::new(config);
         let socket = config.admin_socket();
-        let context = Context { config, fleet, journal, lake, sensor_address, notices: sender, stop: stop.clone() };
+        let desk = crate::live::DeskDoor::new();
+        let context =
+            Context { config, fleet, journal, lake, desk, sensor_address, notices: sender, stop: stop.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             if let Err(error) = noroshi_wire::server::serve(listener, tls, Arc::new(endpoint), connections, stop).await

@@ -38,6 +38,8 @@ pub struct Context {
     pub journal: Journal,
     /// What was moved; `None` when the lake is off.
     pub lake: Option<Lake>,
+    /// Where findings of others, answers and questions reach the desk.
+    pub desk: crate::live::DeskDoor,
     /// Where sensors connect.
     pub sensor_address: SocketAddr,
     /// Lines for the person who started the hub, such as a set-up link.
@@ -70,7 +72,9 @@ impl Service {
 
 /// The services every hub has.
 pub fn standard() -> Vec<Service> {
+    // The live service comes first: it takes its hold on the journal before the mover deletes from it.
     vec![
+        Service::new("live", crate::live::start),
         Service::new("mover", mover),
         Service::new("watch", crate::watch::run),
         Service::new("portal", crate::portal::run),

@@ -4,13 +4,16 @@
 //! the data, and become durable with [`Warner::commit`]: messages, the desk's state and the reader's position in one
 //! transaction. A program that dies before it takes up again from the last commit and decides the same once more.
 
+use crate::live::Telling;
 use noroshi_alert::config::Config;
-use noroshi_alert::daedalus::{Outcome, Settings, Watch};
+use noroshi_alert::daedalus::{KeptError, Outcome, Settings, Watch};
 use noroshi_alert::desk::{Desk, Mailbox, Tracked};
+use noroshi_alert::precursor::{self, Precursors};
 use noroshi_alert::{Statement, statement};
 use noroshi_model::alert::{Alert, AlertKind, RecipientId};
 use noroshi_model::finding::Attack;
 use noroshi_model::incident::Incident;
+use noroshi_model::infection::{Infection, Phase};
 use noroshi_model::member::Registry;
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::time::SECOND;
@@ -27,6 +30,9 @@ pub enum WarningError {
     /// The desk's stored state does not read back.
     #[error("the stored state of the desk cannot be read: {0}")]
     State(#[from] serde_json::Error),
+    /// The watch's stored state does not read back.
+    #[error(transparent)]
+    Watch(#[from] KeptError),
 }
 
 /// What became durable.
@@ -47,11 +53,19 @@ const FINISH_STEP_SECONDS: i64 = 60;
 pub struct Warner {
     registry: Arc<Registry>,
     watch: Watch,
+    precursors: Precursors,
     desk: Desk,
     outbox: Outbox,
     decided: Vec<Alert>,
     now: Nanos,
+    /// Findings are told to the lake as well.
+    records: bool,
+    kept: Vec<(String, Option<String>)>,
+    rows: Vec<(&'static str, String)>,
 }
+
+/// Prefix of the keys under which the watch's state is kept.
+const WATCH: &str = "watch/";
 
 impl Warner {
     /// Takes up where the outbox says that the last one stopped. `darknets` is the space observed for everyone; empty
@@ -68,8 +82,98 @@ impl Warner {
             .map(|(recipient, text)| Ok((RecipientId(recipient), serde_json::from_str(&text)?)))
             .collect::<Result<_, serde_json::Error>>()?;
         desk.restore(incidents, mailboxes);
-        let watch = Watch::new(Settings::default(), registry.clone(), darknets);
-        Ok(Warner { registry, watch, desk, outbox, decided: Vec::new(), now: Nanos(i64::MIN) })
+        let mut watch = Watch::new(Settings::default(), registry.clone(), darknets);
+        let kept = stored.kept.into_iter();
+        watch.restore(kept.filter_map(|(key, value)| Some((key.strip_prefix(WATCH)?.to_owned(), value))))?;
+        Ok(Warner {
+            registry,
+            watch,
+            precursors: Precursors::new(precursor::Settings::default()),
+            desk,
+            outbox,
+            decided: Vec::new(),
+            now: Nanos(i64::MIN),
+            records: false,
+            kept: Vec::new(),
+            rows: Vec::new(),
+        })
+    }
+
+    /// Also puts infections and messages into the queue for the lake.
+    pub fn recording(mut self) -> Self {
+        self.records = true;
+        self
+    }
+
+    /// The members.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Looks at packets that arrive at `now`: decisions are made at that time, whatever the packets' own.
+    pub fn observe_at(&mut self, batch: &PacketBatch, now: Nanos) {
+        self.now = self.now.max(now);
+        let outcome = self.watch.observe(batch);
+        if self.records {
+            for infection in &outcome.infections {
+                self.record("infections", infection.host, infection, now);
+            }
+        }
+        for infection in &outcome.infections {
+            self.decided.extend(self.desk.hear(&statement::of_infection(infection), self.now));
+        }
+        self.attacks_at(&outcome.attacks, now);
+        for event in self.precursors.observe(batch) {
+            if let Some(said) = precursor::statement(&event, &self.registry) {
+                self.hear_at(&said, now);
+            }
+        }
+    }
+
+    /// Takes in what detectors found, at the present.
+    pub fn attacks_at(&mut self, attacks: &[Attack], now: Nanos) {
+        for attack in attacks {
+            for said in statement::of_attack(attack, &self.registry) {
+                self.hear_at(&said, now);
+            }
+        }
+    }
+
+    /// Takes in one statement, at the present.
+    pub fn hear_at(&mut self, said: &Statement, now: Nanos) {
+        self.now = self.now.max(now);
+        self.decided.extend(self.desk.hear(said, self.now));
+    }
+
+    /// Lets the present come; what the watch follows goes by the time of packets alone, so that it can be taken up
+    /// again exactly.
+    pub fn tick(&mut self, now: Nanos) {
+        self.now = self.now.max(now);
+        self.decided.extend(self.desk.tick(self.now));
+    }
+
+    /// Whether there is something to make durable, beside the position and the watch's state.
+    pub fn changed(&self) -> bool {
+        !self.decided.is_empty() || !self.kept.is_empty() || !self.rows.is_empty() || self.desk.changed()
+    }
+
+    /// Something to be kept, or forgotten, with the next commit.
+    pub fn keep(&mut self, kept: impl IntoIterator<Item = (String, Option<String>)>) {
+        self.kept.extend(kept);
+    }
+
+    /// Rows for the lake, with the next commit.
+    pub fn tell_lake(&mut self, rows: impl IntoIterator<Item = (&'static str, String)>) {
+        self.rows.extend(rows);
+    }
+
+    fn record(&mut self, table: &'static str, host: Addr, infection: &Infection, at: Nanos) {
+        let id = format!("{}-{}-{host}-{}", infection.member, infection.class, infection.first.0);
+        let closed = infection.phase == Phase::Closed;
+        // Plain data with text keys: it always has a JSON form.
+        if let Ok(row) = serde_json::to_string(&Telling { at, id, closed, finding: infection }) {
+            self.rows.push((table, row));
+        }
     }
 
     /// The desk, to look at.
@@ -145,6 +249,15 @@ impl Warner {
         let changes = self.desk.changes();
         let alerts = std::mem::take(&mut self.decided);
         let mut commit = Commit { now: wall, alerts: &alerts, cursor, ..Commit::default() };
+        commit.kept = std::mem::take(&mut self.kept);
+        commit.rows = std::mem::take(&mut self.rows);
+        if self.records {
+            let state = self.watch.changes().into_iter();
+            commit.kept.extend(state.map(|(key, value)| (format!("{WATCH}{key}"), value)));
+            for alert in &alerts {
+                commit.rows.push(("alerts", serde_json::to_string(alert)?));
+            }
+        }
         for (slot, tracked) in &changes.incidents {
             let text = tracked.as_ref().map(serde_json::to_string).transpose()?;
             commit.incidents.push((slot.to_string(), text));

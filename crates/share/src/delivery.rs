@@ -17,9 +17,11 @@ use noroshi_model::Nanos;
 use noroshi_model::alert::Alert;
 use noroshi_model::member::{Channel, Member, Registry, Target};
 use noroshi_model::time::{Clock, SECOND};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// How the mail server is reached.
@@ -56,6 +58,8 @@ pub struct Settings {
     pub sender: Sender,
     /// Mail server; none leaves mails in the queue.
     pub smtp: Option<SmtpServer>,
+    /// Folder that gets each mail as a file instead of a mail server: to try things out.
+    pub mailbox: Option<PathBuf>,
     /// Guard and limits of webhooks.
     pub webhooks: Courier,
     /// Public address of the portal, for links.
@@ -84,6 +88,8 @@ pub struct Round {
     pub failed: u64,
 }
 
+/// The outbox is looked through so often for messages whose next attempt is due.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest time between two attempts, seconds.
 const BACKOFF_SECONDS_MAX: i64 = 900;
 /// First wait, seconds.
@@ -130,6 +136,45 @@ impl Delivery {
             let Some(done) = tasks.join_next().await else { return Ok(round) };
             for (letter, result) in done.unwrap_or_default() {
                 note(outbox, &letter, result, clock.now(), &mut round).await?;
+            }
+        }
+    }
+}
+
+impl Delivery {
+    /// Hands over what becomes due, for ever: `news` tells that something was put in. A recipient that keeps its
+    /// courier waiting delays nobody else.
+    pub async fn run(&self, outbox: &Outbox, clock: &dyn Clock, news: &Notify) -> Result<(), OutboxError> {
+        let mut busy: BTreeSet<String> = BTreeSet::new();
+        let mut tasks: JoinSet<(String, Vec<(Letter, Result<(), Refusal>)>)> = JoinSet::new();
+        loop {
+            let mut lanes: BTreeMap<String, Vec<Letter>> = BTreeMap::new();
+            if tasks.len() < LANES_MAX {
+                for letter in outbox.due_except(clock.now(), ROUND_MAX, &busy).await? {
+                    lanes.entry(letter.alert.recipient.0.clone()).or_default().push(letter);
+                }
+            }
+            for (recipient, letters) in lanes.into_iter().take(LANES_MAX.saturating_sub(tasks.len())) {
+                busy.insert(recipient.clone());
+                let (settings, smtp) = (self.settings.clone(), self.smtp.clone());
+                tasks.spawn(async move { (recipient, serve(settings, smtp, letters).await) });
+            }
+            tokio::select! {
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => {
+                    let Ok((recipient, letters)) = done else {
+                        // A courier that panicked took its recipient's name with it: all are free again once every
+                        // other one is back.
+                        if tasks.is_empty() { busy.clear() }
+                        continue;
+                    };
+                    let mut round = Round::default();
+                    for (letter, result) in letters {
+                        note(outbox, &letter, result, clock.now(), &mut round).await?;
+                    }
+                    busy.remove(&recipient);
+                }
+                () = news.notified() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }
@@ -203,10 +248,13 @@ async fn hand_over(
     let document = document::write(&cleared, &member.name, settings.base.as_deref());
     match &channel.target {
         Target::Mail { to } => {
-            let Some(smtp) = smtp else { return Err(Refusal::Later("no mail server is configured".into())) };
             let stix = bundle(settings, &cleared);
             let message = mail::write(&cleared, &document, &settings.sender, to, stix.as_deref())
                 .map_err(|error| Refusal::Never(error.to_string()))?;
+            if let Some(folder) = &settings.mailbox {
+                return lay_down(folder, &alert.id, message.formatted()).await;
+            }
+            let Some(smtp) = smtp else { return Err(Refusal::Later("no mail server is configured".into())) };
             match tokio::time::timeout(Duration::from_secs(SMTP_SECONDS), smtp.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) if error.is_permanent() => Err(Refusal::Never(chain(&error))),
@@ -223,6 +271,17 @@ async fn hand_over(
             syslog::send(address, *transport, &lines).await.map_err(Refusal::Later)
         }
     }
+}
+
+/// Puts a mail into a folder, under a name that makes a second attempt the same file.
+async fn lay_down(folder: &Path, id: &str, bytes: Vec<u8>) -> Result<(), Refusal> {
+    let (part, whole) = (folder.join(format!("{id}.part")), folder.join(format!("{id}.eml")));
+    let write = async {
+        tokio::fs::create_dir_all(folder).await?;
+        tokio::fs::write(&part, bytes).await?;
+        tokio::fs::rename(&part, &whole).await
+    };
+    write.await.map_err(|error| Refusal::Later(format!("{}: {error}", whole.display())))
 }
 
 /// An error with its causes, since the outermost sentence of transports says little.

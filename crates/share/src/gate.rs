@@ -12,6 +12,7 @@ use noroshi_model::packet::Evidence;
 use noroshi_model::tlp::Tlp;
 use noroshi_model::{Addr, Prefix};
 use std::fmt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Stands where a sensor's address or name stood.
 pub const REDACTED: &str = "[sensor]";
@@ -27,14 +28,19 @@ type Benign = dyn Fn(Addr) -> Option<String> + Send + Sync;
 
 /// What may leave, and in which form.
 pub struct Gate {
+    ours: RwLock<Ours>,
+    benign: Box<Benign>,
+}
+
+/// What must not be named.
+struct Ours {
     sensors: Vec<Prefix>,
     sensor_names: Vec<String>,
-    benign: Box<Benign>,
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("sensors", &self.sensors.len()).finish_non_exhaustive()
+        f.debug_struct("Gate").field("sensors", &self.ours().sensors.len()).finish_non_exhaustive()
     }
 }
 
@@ -80,23 +86,46 @@ impl Gate {
         sensor_names: Vec<String>,
         benign: impl Fn(Addr) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
+        let ours = Ours { sensors: Vec::new(), sensor_names: Vec::new() };
+        let gate = Gate { ours: RwLock::new(ours), benign: Box::new(benign) };
+        gate.learn(sensors, sensor_names);
+        gate
+    }
+
+    /// More sensor networks and names to protect, from now on.
+    pub fn learn(&self, sensors: Vec<Prefix>, sensor_names: Vec<String>) {
+        let mut ours = self.ours.write().unwrap_or_else(PoisonError::into_inner);
+        for sensor in sensors {
+            if !ours.sensors.contains(&sensor) {
+                ours.sensors.push(sensor);
+            }
+        }
         // Very short names would blank out ordinary words.
-        let sensor_names = sensor_names.into_iter().filter(|n| n.len() >= 3).map(|n| n.to_lowercase()).collect();
-        Gate { sensors, sensor_names, benign: Box::new(benign) }
+        for name in sensor_names.into_iter().filter(|name| name.len() >= 3).map(|name| name.to_lowercase()) {
+            if !ours.sensor_names.contains(&name) {
+                ours.sensor_names.push(name);
+            }
+        }
+    }
+
+    fn ours(&self) -> RwLockReadGuard<'_, Ours> {
+        self.ours.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an address belongs to a sensor.
     pub fn is_sensor(&self, addr: Addr) -> bool {
-        self.sensors.iter().any(|prefix| prefix.contains(addr))
+        self.ours().sensors.iter().any(|prefix| prefix.contains(addr))
     }
 
     /// Whether a victim touches a sensor's network.
     pub fn touches_sensor(&self, victim: Victim) -> bool {
         match victim {
             Victim::Address(addr) => self.is_sensor(addr),
-            Victim::Network(network) => {
-                self.sensors.iter().any(|sensor| sensor.contains(network.first()) || network.contains(sensor.first()))
-            }
+            Victim::Network(network) => self
+                .ours()
+                .sensors
+                .iter()
+                .any(|sensor| sensor.contains(network.first()) || network.contains(sensor.first())),
         }
     }
 
@@ -210,7 +239,7 @@ impl Gate {
 
     fn without_names(&self, text: String) -> String {
         let mut text = text;
-        for name in &self.sensor_names {
+        for name in &self.ours().sensor_names {
             while let Some(at) = find_ignoring_case(&text, name) {
                 text.replace_range(at..at + name.len(), REDACTED);
             }

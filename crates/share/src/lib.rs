@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod document;
 pub mod export;
 pub mod gate;
+pub mod intake;
 pub mod lists;
 pub mod mail;
 pub mod misp;

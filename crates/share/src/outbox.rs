@@ -4,10 +4,15 @@
 //! either all of them are there or none, so that no message is lost and none is made twice. A message whose id is known
 //! already is not put in again. [`crate::delivery`] takes them out.
 
+mod feedback;
+
+pub use feedback::RuleCounts;
+
 use noroshi_model::Nanos;
 use noroshi_model::alert::Alert;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,6 +47,10 @@ pub struct Commit<'c> {
     pub closed: Vec<(String, Nanos, String)>,
     /// How far the input has been read: name of the reader and position.
     pub cursor: Option<(&'c str, String)>,
+    /// State of whoever decides, as text by key; none when gone.
+    pub kept: Vec<(String, Option<String>)>,
+    /// Findings for the lake: table and JSON.
+    pub rows: Vec<(&'static str, String)>,
 }
 
 /// What the desk needs to go on after a start.
@@ -51,6 +60,19 @@ pub struct Stored {
     pub incidents: Vec<String>,
     /// Recipients.
     pub mailboxes: Vec<(String, String)>,
+    /// State of whoever decides, by key.
+    pub kept: Vec<(String, String)>,
+}
+
+/// A finding on its way into the lake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LakeRow {
+    /// Rises with each row; none is used twice.
+    pub sequence: i64,
+    /// Table.
+    pub table: String,
+    /// JSON.
+    pub value: String,
 }
 
 /// A message on its way.
@@ -81,7 +103,7 @@ pub struct Outbox {
     pool: SqlitePool,
 }
 
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 10] = [
     "CREATE TABLE IF NOT EXISTS outbox (
         id TEXT PRIMARY KEY, recipient TEXT NOT NULL, severity INTEGER NOT NULL, queued INTEGER NOT NULL,
         alert TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0,
@@ -91,6 +113,15 @@ const SCHEMA: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS desk_mailboxes (recipient TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS desk_closed (id TEXT PRIMARY KEY, closed_at INTEGER NOT NULL, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS desk_cursors (reader TEXT PRIMARY KEY, position TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS desk_kept (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS lake_rows (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS told (
+        incident TEXT NOT NULL, member TEXT NOT NULL, rule TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (incident, member)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS answers (
+        incident TEXT NOT NULL, verdict TEXT NOT NULL, since INTEGER NOT NULL, said_at INTEGER NOT NULL,
+        said_by TEXT NOT NULL, PRIMARY KEY (incident, said_by, verdict)) WITHOUT ROWID",
 ];
 
 /// Puts everything into the caller's transaction.
@@ -110,6 +141,7 @@ pub async fn write(connection: &mut SqliteConnection, commit: &Commit<'_>) -> Re
         .bind(commit.now.0)
         .execute(&mut *connection)
         .await?;
+        feedback::told(connection, alert).await?;
     }
     for (slot, value) in &commit.incidents {
         match value {
@@ -131,6 +163,22 @@ pub async fn write(connection: &mut SqliteConnection, commit: &Commit<'_>) -> Re
     for (id, at, value) in &commit.closed {
         let insert = "INSERT INTO desk_closed (id, closed_at, value) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
         sqlx::query(insert).bind(id).bind(at.0).bind(value).execute(&mut *connection).await?;
+    }
+    for (key, value) in &commit.kept {
+        match value {
+            Some(value) => {
+                let insert = "INSERT INTO desk_kept (key, value) VALUES (?, ?)
+                              ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                sqlx::query(insert).bind(key).bind(value).execute(&mut *connection).await?;
+            }
+            None => {
+                sqlx::query("DELETE FROM desk_kept WHERE key = ?").bind(key).execute(&mut *connection).await?;
+            }
+        }
+    }
+    for (table, value) in &commit.rows {
+        let insert = "INSERT INTO lake_rows (name, value) VALUES (?, ?)";
+        sqlx::query(insert).bind(*table).bind(value).execute(&mut *connection).await?;
     }
     if let Some((reader, position)) = &commit.cursor {
         let insert = "INSERT INTO desk_cursors (reader, position) VALUES (?, ?)
@@ -187,10 +235,32 @@ impl Outbox {
         let incidents = sqlx::query("SELECT value FROM desk_incidents ORDER BY slot").fetch_all(&self.pool).await?;
         let mailboxes =
             sqlx::query("SELECT recipient, value FROM desk_mailboxes ORDER BY recipient").fetch_all(&self.pool).await?;
+        let kept = sqlx::query("SELECT key, value FROM desk_kept ORDER BY key").fetch_all(&self.pool).await?;
         Ok(Stored {
             incidents: incidents.iter().map(|row| row.get(0)).collect(),
             mailboxes: mailboxes.iter().map(|row| (row.get(0), row.get(1))).collect(),
+            kept: kept.iter().map(|row| (row.get(0), row.get(1))).collect(),
         })
+    }
+
+    /// Findings that wait for the lake, in order.
+    pub async fn lake_rows(&self, limit: u32) -> Result<Vec<LakeRow>, OutboxError> {
+        let select = "SELECT sequence, name, value FROM lake_rows ORDER BY sequence LIMIT ?";
+        let rows = sqlx::query(select).bind(limit).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|r| LakeRow { sequence: r.get(0), table: r.get(1), value: r.get(2) }).collect())
+    }
+
+    /// Forgets findings that the lake holds.
+    pub async fn forget_lake_rows(&self, through: i64) -> Result<(), OutboxError> {
+        sqlx::query("DELETE FROM lake_rows WHERE sequence <= ?").bind(through).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Incidents that are over and were closed since then, as text, newest first.
+    pub async fn closed_since(&self, since: Nanos, limit: u32) -> Result<Vec<String>, OutboxError> {
+        let select = "SELECT value FROM desk_closed WHERE closed_at >= ? ORDER BY closed_at DESC, id LIMIT ?";
+        let rows = sqlx::query(select).bind(since.0).bind(limit).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// How far a reader had come.
@@ -204,14 +274,30 @@ impl Outbox {
 
     /// Messages whose next attempt is due, worst first.
     pub async fn due(&self, now: Nanos, limit: u32) -> Result<Vec<Letter>, OutboxError> {
-        let rows = sqlx::query(
-            "SELECT id, alert, attempts, queued FROM outbox WHERE state = 'queued' AND next_at <= ?
-             ORDER BY severity DESC, queued, id LIMIT ?",
-        )
-        .bind(now.0)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        self.due_except(now, limit, &BTreeSet::new()).await
+    }
+
+    /// Messages whose next attempt is due and whose recipient is not among `busy`, worst first.
+    pub async fn due_except(
+        &self,
+        now: Nanos,
+        limit: u32,
+        busy: &BTreeSet<String>,
+    ) -> Result<Vec<Letter>, OutboxError> {
+        let mut select = QueryBuilder::<Sqlite>::new(
+            "SELECT id, alert, attempts, queued FROM outbox WHERE state = 'queued' AND next_at <= ",
+        );
+        select.push_bind(now.0);
+        if !busy.is_empty() {
+            select.push(" AND recipient NOT IN (");
+            let mut list = select.separated(", ");
+            for recipient in busy {
+                list.push_bind(recipient.clone());
+            }
+            select.push(")");
+        }
+        select.push(" ORDER BY severity DESC, queued, id LIMIT ").push_bind(limit);
+        let rows = select.build().fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| {
                 let alert = serde_json::from_str(row.get::<&str, _>(1))
@@ -219,6 +305,11 @@ impl Outbox {
                 Ok(Letter { alert, attempts: row.get::<i64, _>(2) as u32, queued: Nanos(row.get(3)) })
             })
             .collect()
+    }
+
+    /// The database, for tables of others that change in the same transaction.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.pool
     }
 
     /// When the next attempt is due, if anything waits.

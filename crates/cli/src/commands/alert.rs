@@ -1,5 +1,8 @@
 //! `noroshi alert`: who of the members must know, told now.
 
+mod live;
+mod precursors;
+
 use crate::commands::export::{gate, read_report};
 use crate::failure::{Failure, REFUSED};
 use crate::inputs::{self, Input};
@@ -36,9 +39,19 @@ Examples:
   noroshi alert check members.toml
   noroshi alert run --members members.toml --smtp localhost:25 --from noroshi@example.org capture.pcap.gz
   noroshi alert run --members members.toml --dry-run --stix incidents.json report.json
-  noroshi alert test --members members.toml --smtp localhost:25 --from noroshi@example.org example-net/mail";
+  noroshi alert test --members members.toml --smtp localhost:25 --from noroshi@example.org example-net/mail
+  noroshi alert outbox
+  noroshi alert preview members.toml
 
-/// Members and their warnings: check the members' file, replay captures or reports, try a channel.
+A running hub warns by itself. It reads members.toml in its data folder, or what its configuration names:
+  [warning]
+  members = \"members.toml\"
+  smtp = \"mail.example.org:587\"
+  smtp_security = \"starttls\"
+  from = \"Noroshi <noroshi@example.org>\"
+  base = \"https://noroshi.example.org\"";
+
+/// Members and their warnings: check the members' file, replay captures or reports, try a channel, see what a hub sent.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -58,6 +71,21 @@ enum What {
     /// Replays captures or reports, decides who must know, and tells them.
     #[command(after_help = EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Shows what a hub's warnings came to: waiting, delivered, failed, and why.
+    #[command(
+        after_help = "Examples:\n  noroshi alert outbox\n  noroshi alert outbox --data /srv/noroshi --format json"
+    )]
+    Outbox(live::OutboxArgs),
+    /// Looks for small tests that announce large attacks, and scores them where the truth is known.
+    #[command(
+        after_help = "Example:\n  noroshi simulate precursor-week --output week\n  noroshi alert precursors week/day.pcap --truth week/truth.json"
+    )]
+    Precursors(precursors::PrecursorArgs),
+    /// Says how many of a hub's incidents each rule would have told.
+    #[command(
+        after_help = "Example:\n  noroshi alert preview members.toml --days 7\n\nEach rule is put in front of the others, so its count is the most it could decide."
+    )]
+    Preview(live::PreviewArgs),
     /// Sends a test message to one recipient.
     #[command(
         after_help = "Example:\n  noroshi alert test --members members.toml --smtp localhost:25 --from noroshi@example.org example-net/mail"
@@ -160,6 +188,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match args.what {
         What::Check { members } => check(&members),
+        What::Outbox(args) => runtime.block_on(live::outbox(&args)),
+        What::Precursors(args) => precursors::run(&args),
+        What::Preview(args) => {
+            let config = read_members(&args.members)?;
+            runtime.block_on(live::preview(&args, &config))
+        }
         What::Run(args) => runtime.block_on(replay(&args)),
         What::Test(args) => runtime.block_on(test(&args.way, &args.recipient)),
     }
@@ -344,6 +378,7 @@ fn delivery(way: &Way, config: &Config, gate: Arc<Gate>) -> Result<Delivery, Fai
         gate,
         sender,
         smtp,
+        mailbox: None,
         webhooks: Courier { guard: Guard { allowed: way.allow_webhook.clone() } },
         base: way.base.as_deref().map(|base| base.trim_end_matches('/').to_owned()),
         producer: way.producer.clone(),

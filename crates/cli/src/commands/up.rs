@@ -3,7 +3,9 @@
 use super::hub::{runtime, serve};
 use crate::failure::Failure;
 use noroshi_hub::{Config, Hub, services};
-use noroshi_simulate::{Scenario, World, write_day};
+use noroshi_model::finding::{AttackKind, Tool, Victim};
+use noroshi_model::{Addr, Prefix};
+use noroshi_simulate::{Scenario, Truth, World, write_day};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,8 @@ const DEMO_PACKETS: u64 = 200_000;
 const DEMO_SCENARIO: &str = "darknet-day";
 const DEMO_SENSOR: &str = "sample";
 
-/// Start everything on this machine: hub, journal, lake, sensor endpoint.
+/// Start everything on this machine: hub, journal, lake, detectors, warnings, portal, sensor endpoint. Members are read
+/// from members.toml in the data folder, when it is there; without one nobody is told anything.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -46,6 +49,12 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut config = Config { listen: args.listen, advertise: args.advertise, ..Config::default() };
     config.data = args.data.unwrap_or(config.data);
+    if args.demo {
+        let folder = config.data.join("sample");
+        sample_day(&folder)?;
+        config.warning.members = Some(sample_members(&folder)?);
+        config.warning.mailbox = Some(folder.join("mailbox"));
+    }
     runtime()?.block_on(async {
         let hub = Hub::start(config, services::standard()).await?;
         let demo = if args.demo { Some(Demo::start(&hub).await?) } else { None };
@@ -86,6 +95,38 @@ fn sensor(state: &Path) -> Result<Command, Failure> {
     command.arg("sensor").env("NOROSHI_SENSOR_STATE", state).env("RUST_LOG", "warn");
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     Ok(command)
+}
+
+/// Two organisations of the sample day: one with an infected host, one whose server is flooded.
+fn sample_members(folder: &Path) -> Result<PathBuf, Failure> {
+    let path = folder.join("members.toml");
+    if path.exists() {
+        return Ok(path);
+    }
+    let truth: Truth = serde_json::from_slice(&std::fs::read(folder.join("truth.json"))?)?;
+    let mirai = truth.groups.iter().find(|group| group.tool == Tool::Mirai);
+    let host = mirai.and_then(|group| group.members.iter().find(|addr| addr.is_v4()));
+    let flooded = |attack: &&noroshi_simulate::truth::Attack| attack.kind == AttackKind::Backscatter;
+    let victim = truth.attacks.iter().filter(flooded).max_by_key(|attack| attack.sent.packets);
+    let mut text =
+        "# Made for the sample day. Warnings about these networks are laid down as files in mailbox.\n".to_owned();
+    let mut member = |id: &str, name: &str, language: &str, addr: Addr| {
+        let network = Prefix::new(addr, if addr.is_v4() { 24 } else { 48 });
+        text.push_str(&format!(
+            "\n[[member]]\nid = \"{id}\"\nname = \"{name}\"\nlanguage = \"{language}\"\nprefixes = [\"{network}\"]\n\
+             contacts = [{{ name = \"NOC\", mail = \"noc@{id}.example\" }}]\n"
+        ));
+    };
+    if let Some(host) = host {
+        member("sample-university", "Sample University", "en", *host);
+    }
+    if let Some(Victim::Address(addr)) = victim.map(|attack| attack.victim)
+        && host.is_none_or(|host| !Prefix::new(*host, 24).contains(addr))
+    {
+        member("sample-shop", "Sample Shop", "ja", addr);
+    }
+    std::fs::write(&path, text)?;
+    Ok(path)
 }
 
 /// The sample day, generated once.

@@ -16,6 +16,8 @@ mod geo;
 mod help;
 mod import;
 #[cfg(feature = "hub")]
+mod intake;
+#[cfg(feature = "hub")]
 mod kills;
 #[cfg(feature = "hub")]
 mod lab;

@@ -13,7 +13,7 @@ mod server;
 pub mod sqlite;
 
 pub use query::{Query, Versions};
-pub use server::{MEDIA_TYPE, Request, Response, respond};
+pub use server::{CONTENT_MAX, MEDIA_TYPE, Request, Response, respond};
 pub use sqlite::Sqlite;
 
 use noroshi_model::Nanos;

@@ -62,6 +62,7 @@ pub fn settings(config: &Config, smtp: Option<SocketAddr>, allowed: Vec<SocketAd
             security: SmtpSecurity::Plain,
             login: None,
         }),
+        mailbox: None,
         webhooks: Courier { guard: Guard { allowed } },
         base: Some("https://portal.example".into()),
         producer: "Noroshi test".into(),
@@ -133,7 +134,7 @@ pub fn commit<'a>(desk: &mut Desk, alerts: &'a [Alert], now: Nanos) -> Commit<'a
             .collect(),
         mailboxes: changes.mailboxes.iter().map(|(r, mailbox)| (r.0.clone(), text(mailbox))).collect(),
         closed: changes.closed.iter().map(|t| (t.incident.id.clone(), now, text(t))).collect(),
-        cursor: None,
+        ..Commit::default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `noroshi import`: other people's records in, rows and a summary out.
 
+#[cfg(feature = "hub")]
+mod foreign;
 mod output;
 mod report;
 
@@ -20,12 +22,13 @@ Examples:
   noroshi import logs/ --format json
   noroshi import cowrie.json --table sessions --output sessions.parquet
   zcat conn.log.gz | noroshi import - --from zeek-tsv --output - | head
+  noroshi import bundle.stix.json event.misp.json --format json
 
 Every line is accounted for: lines = rows + headers, comments and blanks + continued + rejected.
 A line that is broken is reported with its number, the rest is kept.";
 
 /// Other people's records in, rows and a summary out: Cowrie, Dionaea, Glutton, OpenCanary, DDoSPot, Suricata EVE,
-/// Zeek, Shadowserver, DShield, Spoki, Argus, hpfeeds.
+/// Zeek, Shadowserver, DShield, Spoki, Argus, hpfeeds. STIX bundles and MISP events are read and counted.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -62,7 +65,14 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut rejects = args.rejects.as_deref().map(output::create).transpose()?;
     let mut report = report::Report::default();
     let mut refused = false;
+    #[cfg(feature = "hub")]
+    let mut documents = foreign::Documents::default();
     for input in &inputs {
+        #[cfg(feature = "hub")]
+        if args.from.is_none() && input.path.as_os_str() != "-" && foreign::looks_like_one(&input.path) {
+            documents.read(&input.path);
+            continue;
+        }
         match import(input, args.from, output.as_mut(), rejects.as_mut(), &mut report) {
             Ok(()) => {}
             Err(Refused::Content(error)) => {
@@ -82,10 +92,15 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if let Some(mut rejects) = rejects {
         rejects.flush()?;
     }
-    if args.output.as_deref() != Some(Path::new("-")) {
+    #[cfg(feature = "hub")]
+    if documents.any() {
+        documents.print(args.format)?;
+        refused |= documents.refused();
+    }
+    if args.output.as_deref() != Some(Path::new("-")) && report.any() {
         report.print(args.format)?;
     }
-    if refused {
+    if report.any_refused() {
         eprintln!("noroshi: name the format with --from if you know better than the content tells");
     }
     Ok(ExitCode::from(if refused { REFUSED } else { 0 }))

@@ -35,6 +35,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether there is anything to say.
+    pub fn any(&self) -> bool {
+        !self.files.is_empty() || !self.refused.is_empty()
+    }
+
+    /// Whether a file was refused.
+    pub fn any_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+
     /// A file was read.
     pub fn add(&mut self, path: &Path, format: Format, summary: Summary) {
         let (total, counts) = (&mut self.total.counts, summary.counts);

@@ -1,0 +1,195 @@
+//! The house behind partners' and members' routes: TAXII collections, pushed findings, answers to warnings.
+
+use super::System;
+use super::foreign::{Foreigners, said};
+use crate::services::Context;
+use async_trait::async_trait;
+use noroshi_api::BackendError;
+use noroshi_api::backend::Answered;
+use noroshi_api::exchange::{Exchange, Feedback, PushAnswer, Refused, RulePrecision, TaxiiAsk};
+use noroshi_api::scope::{Principal, Role};
+use noroshi_model::member::Registry;
+use noroshi_model::time::Clock;
+use noroshi_model::tlp::Tlp;
+use noroshi_share::intake::{self, Foreign, PartnerFinding, Taken};
+use noroshi_share::taxii::{self, Collection, Reader, Sqlite, respond};
+use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// What partners push: version 5 UUIDs of "intake" and "shared" in the URL namespace.
+const INTAKE: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a01";
+const SHARED: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a02";
+
+/// The exchange of a hub.
+pub struct House {
+    context: Context,
+    store: Sqlite,
+    registry: Arc<Registry>,
+    foreigners: Mutex<Option<Foreigners>>,
+}
+
+fn unavailable(part: &'static str, cause: impl std::fmt::Display) -> BackendError {
+    BackendError::Unavailable { part, cause: cause.to_string() }
+}
+
+async fn open(path: &Path) -> Result<Sqlite, taxii::StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(30));
+    let store = Sqlite::on(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await?;
+    for (id, title, alias, description) in [
+        (SHARED, "Shared findings", "shared", "What this hub shares with the community"),
+        (INTAKE, "Intake", "intake", "What partners push; kept as it came, and shown with its label"),
+    ] {
+        let (title, description) = (title.to_owned(), description.to_owned());
+        store.add_collection(&Collection { id: id.into(), title, description, alias: Some(alias.into()) }).await?;
+    }
+    Ok(store)
+}
+
+/// What a role may see at most. A member's own incidents reach it as warnings, not by this way.
+fn ceiling(role: Role) -> Tlp {
+    match role {
+        Role::Administrator | Role::Analyst => Tlp::AmberStrict,
+        Role::Member | Role::Reader => Tlp::Green,
+        Role::SensorHost => Tlp::Clear,
+    }
+}
+
+impl House {
+    /// Opens the collections in the hub's data folder.
+    pub async fn open(context: Context) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let store = open(&context.config.data.join("taxii.db")).await?;
+        let members = context.config.warning.read_members(&context.config.data)?;
+        Ok(House { context, store, registry: Arc::new(members.registry), foreigners: Mutex::new(None) })
+    }
+
+    /// Says to the desk what is new about members. The answer counts; it is given once everything is durable.
+    async fn hear(&self, sender: &str, foreign: &[Foreign]) -> Answered<PushAnswer> {
+        let now = System.now();
+        let desk = &self.context.desk;
+        let outbox = desk.outbox().ok_or_else(|| unavailable("desk", "it is not open yet"))?;
+        let mut foreigners = self.foreigners.lock().await;
+        let known = match foreigners.take() {
+            Some(known) => known,
+            None => Foreigners::load(outbox).await.map_err(|error| unavailable("desk", error))?,
+        };
+        let (mut known, mut answer) = (known, PushAnswer::default());
+        let (mut statements, mut kept) = (Vec::new(), Vec::new());
+        for one in foreign {
+            let owners = self.registry.owners(one.subject);
+            if owners.is_empty() {
+                answer.about_nobody += 1;
+            } else if !known.is_news(sender, one) {
+                answer.duplicates += 1;
+            } else if !one.holds(now) && !known.knows(sender, one) {
+                answer.expired += 1;
+            } else {
+                answer.taken += 1;
+                kept.push(known.note(sender, one));
+                statements.extend(owners.into_iter().map(|member| said(one, sender, &member.id, now)));
+            }
+        }
+        // Only what is durable is remembered; after an error everything is read anew.
+        desk.say(statements, kept).await.map_err(|error| unavailable("desk", error))?;
+        *foreigners = Some(known);
+        Ok(answer)
+    }
+
+    /// What a TAXII push says about members, beside being stored.
+    async fn hear_objects(&self, sender: &str, body: &[u8]) {
+        let objects = serde_json::from_slice::<Value>(body).ok().and_then(|mut envelope| {
+            envelope.get_mut("objects").map(Value::take).and_then(|list| match list {
+                Value::Array(objects) => Some(objects),
+                _ => None,
+            })
+        });
+        let Some(objects) = objects else { return };
+        let Ok(Taken { foreign, .. }) = intake::stix_objects(&objects, System.now()) else { return };
+        if let Err(error) = self.hear(sender, &foreign).await {
+            tracing::error!(%error, "pushed objects are stored, and nobody is warned of them");
+        }
+    }
+}
+
+#[async_trait]
+impl Exchange for House {
+    async fn taxii(&self, who: &Principal, ask: TaxiiAsk) -> taxii::Response {
+        let writes = matches!(who.role, Role::Administrator | Role::Analyst | Role::Member);
+        let reader = Reader {
+            name: who.organisation.clone(),
+            ceiling: ceiling(who.role),
+            may_write: if writes { vec![INTAKE.to_owned()] } else { Vec::new() },
+        };
+        let request = taxii::Request {
+            method: &ask.method,
+            path: &ask.path,
+            query: &ask.query,
+            accept: ask.accept.as_deref(),
+            content_type: ask.content_type.as_deref(),
+            body: &ask.body,
+            reader: &reader,
+            base: &ask.base,
+            now: System.now(),
+        };
+        let response = respond(&self.store, &request).await;
+        if ask.method == "POST" && response.status == 202 {
+            self.hear_objects(&who.organisation, &ask.body).await;
+        }
+        response
+    }
+
+    async fn push(&self, who: &Principal, findings: Vec<PartnerFinding>) -> Answered<PushAnswer> {
+        let read = intake::partner_findings(&findings, System.now());
+        let mut refused = Vec::new();
+        let mut foreign = Vec::new();
+        for (index, one) in read.into_iter().enumerate() {
+            match one {
+                Ok(one) => foreign.push(one),
+                Err(reason) => refused.push(Refused { index, reason }),
+            }
+        }
+        let answer = self.hear(&who.organisation, &foreign).await?;
+        Ok(PushAnswer { refused, ..answer })
+    }
+
+    async fn feedback(&self, who: &Principal, incident: &str, said: Feedback) -> Answered<()> {
+        let outbox = self.context.desk.outbox().ok_or_else(|| unavailable("desk", "it is not open yet"))?;
+        let member = match who.role {
+            Role::Administrator | Role::Analyst => None,
+            _ => Some(who.organisation.as_str()),
+        };
+        let now = System.now();
+        let at = said.at.unwrap_or(now);
+        let noted = outbox.answer(incident, member, said.verdict.name(), at, now, &who.name).await;
+        match noted.map_err(|error| unavailable("outbox", error))? {
+            true => Ok(()),
+            false => Err(BackendError::NotFound("incident")),
+        }
+    }
+
+    async fn precision(&self, _: &Principal) -> Answered<Vec<RulePrecision>> {
+        let outbox = self.context.desk.outbox().ok_or_else(|| unavailable("desk", "it is not open yet"))?;
+        let rules = outbox.precision().await.map_err(|error| unavailable("outbox", error))?;
+        let precision = |right: u64, wrong: u64| (right + wrong > 0).then(|| right as f64 / (right + wrong) as f64);
+        Ok(rules
+            .into_iter()
+            .map(|rule| RulePrecision {
+                precision: precision(rule.right, rule.wrong),
+                rule: rule.rule,
+                told: rule.told,
+                answered: rule.answered,
+                right: rule.right,
+                wrong: rule.wrong,
+                mitigated_seconds: rule.mitigated_seconds,
+            })
+            .collect())
+    }
+}
