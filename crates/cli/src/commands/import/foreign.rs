@@ -41,6 +41,7 @@ pub fn looks_like_one(path: &Path) -> bool {
     let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let says = [
         "\"type\":\"bundle\"",
+        "\"id\":\"bundle--",
         "\"spec_version\":\"2",
         "\"Event\":{",
         "{\"response\":[{\"Event\"",
