@@ -174,7 +174,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Columns whose bytes are addresses, by their name in the data dictionary.
-const ADDRESSES: [&str; 6] = ["src", "dst", "quoted_src", "quoted_dst", "inner_src", "inner_dst"];
+const ADDRESSES: [&str; 7] = ["src", "dst", "quoted_src", "quoted_dst", "inner_src", "inner_dst", "victim"];
 
 enum Cell<'a> {
     Address(BinaryArray),

@@ -4,9 +4,11 @@
 //! them in [`rollup`]s on the way; [`query`] answers. Nothing outside
 //! this crate names the query engine or the table format.
 
+pub mod backup;
 pub mod format;
 pub mod journal;
 pub mod lake;
+pub mod load;
 pub mod query;
 pub mod rollup;
 pub mod statistics;
@@ -14,4 +16,4 @@ pub mod statistics;
 pub use journal::{Appended, Journal, JournalBatch, JournalError, JournalRow, RecordError, Recorder};
 pub use lake::{Lake, LakeError, Mover};
 pub use query::{Answer, Limits, QueryError, Rows};
-pub use rollup::{Enrich, Origin};
+pub use rollup::{Enrich, Origin, Span};

@@ -79,7 +79,7 @@ impl Recorder {
         let mut next = self.next.lock().await;
         let first_seq = match *next {
             Some(number) => number,
-            None => self.journal.watermark(&self.stream, self.epoch).await?.map_or(0, |last| last + 1),
+            None => self.recorded().await?,
         };
         *next = None;
         let last_seq = first_seq + rows.num_rows() as u64 - 1;

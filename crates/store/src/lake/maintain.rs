@@ -84,7 +84,7 @@ impl Lake {
         Ok(done)
     }
 
-    async fn compact_partition(
+    pub(super) async fn compact_partition(
         &self,
         table: &LakeTable,
         partition: String,
@@ -106,7 +106,7 @@ impl Lake {
         let batches = batches.iter().map(|batch| conform(batch, schema)).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(|source| LakeError::Rows { table: table.spec.name, source })?;
 
-        let same_rows = !matches!(table.spec.feed, Feed::Rollup(_));
+        let same_rows = !matches!(table.spec.feed, Feed::Rollup(..));
         let (before, after) = (files.iter().map(|file| file.rows).sum::<u64>(), rows(&batches));
         if same_rows && before != after {
             return Err(fail(format!("partition {partition} has {before} rows and {after} were read")));
@@ -119,7 +119,8 @@ impl Lake {
             bytes: (bytes(&files), adds.iter().map(|add| add.size as u64).sum()),
         };
         let operation = DeltaOperation::Optimize { predicate: None, target_size: settings.target_bytes as i64 };
-        Ok(table.replace(&files, adds, same_rows, operation).await?.then_some(compacted))
+        // Roll-ups too: equal keys become one row, and every sum over them stays.
+        Ok(table.replace(&files, adds, true, operation).await?.then_some(compacted))
     }
 
     /// Gives up the oldest partitions of each table that is over its budget in bytes, never the newest one. A table
@@ -146,7 +147,7 @@ impl Lake {
     }
 }
 
-fn bytes(files: &[LiveFile]) -> u64 {
+pub(super) fn bytes(files: &[LiveFile]) -> u64 {
     files.iter().map(|file| file.size).sum()
 }
 
@@ -157,23 +158,25 @@ fn rows(batches: &[RecordBatch]) -> u64 {
 /// How the fresh rows become the compacted ones: sorted, and for roll-ups added up.
 fn rewrite_sql(table: &LakeTable) -> String {
     let names: Vec<String> = table.spec.schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect();
-    let Feed::Rollup(grouping) = table.spec.feed else {
+    let Feed::Rollup(grouping, span) = table.spec.feed else {
         return format!("select {} from fresh order by {}", names.join(", "), table.spec.order);
     };
-    let mut keys = vec!["minute".to_owned(), "sensor".to_owned(), "day".to_owned()];
-    keys.extend(grouping.key_fields().iter().map(|field| field.name().clone()));
     let columns = names.iter().map(|name| match name.as_str() {
         "\"packets\"" | "\"bytes\"" => format!("sum({name}) {name}"),
         "\"sources\"" | "\"destinations\"" => format!("sketch_merge({name}) {name}"),
         _ => name.clone(),
     });
     let columns: Vec<String> = columns.collect();
-    let keys = keys.join(", ");
-    format!("select {} from fresh group by {keys} order by {keys}", columns.join(", "))
+    let keys = grouping.key_fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ");
+    let (time, partition) = (span.word(), span.partition());
+    format!(
+        "select {} from fresh group by \"{time}\", {keys}, sensor, \"{partition}\" order by \"{time}\", {keys}, sensor",
+        columns.join(", ")
+    )
 }
 
 /// The engine reads texts and bytes in other layouts than the table declares.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let arrays = schema
         .fields()
         .iter()

@@ -1,19 +1,24 @@
 //! The lake: Delta tables on local disk, filled from the journal, read by us and by other engines alike.
 
 mod check;
+mod keep;
 mod maintain;
 mod mover;
+mod rebuild;
 mod spec;
 mod table;
 pub mod types;
 
 pub use check::{Check, Damage};
+pub use keep::{Keeping, Kept};
 pub use maintain::{Compacted, Compaction, Freed};
+pub(crate) use mover::app_of as position_app;
 pub use mover::{Moved, Mover};
+pub use rebuild::Rebuilt;
 pub(crate) use spec::TableSpec;
 pub(crate) use table::LakeTable;
 
-use crate::rollup::{Enrich, Grouping};
+use crate::rollup::{Enrich, Grouping, Span};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,6 +70,22 @@ pub enum LakeError {
     },
 }
 
+impl LakeError {
+    /// Whether there was no space left.
+    pub fn is_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let full = error.downcast_ref::<std::io::Error>().map(|io| io.kind());
+            // Not every layer hands its cause on; the system's words come through.
+            if full == Some(std::io::ErrorKind::StorageFull) || error.to_string().contains("No space left on device") {
+                return true;
+            }
+            cause = error.source();
+        }
+        matches!(self, LakeError::Journal(crate::journal::JournalError::Full { .. }))
+    }
+}
+
 /// A handle on the lake; clones share it.
 #[derive(Clone)]
 pub struct Lake {
@@ -101,7 +122,9 @@ impl Lake {
         for spec in spec::all() {
             tables.push(LakeTable::open(&dir, spec).await?);
         }
-        Ok(Lake { shared: Arc::new(Shared { dir, tables, enrich }) })
+        let lake = Lake { shared: Arc::new(Shared { dir, tables, enrich }) };
+        lake.inflate_ballast();
+        Ok(lake)
     }
 
     /// Where it lies.
@@ -112,6 +135,11 @@ impl Lake {
     /// Names of the tables.
     pub fn tables(&self) -> impl Iterator<Item = &'static str> {
         self.shared.tables.iter().map(|table| table.spec.name)
+    }
+
+    /// Every table with its columns as the lake holds them.
+    pub fn schemas(&self) -> impl Iterator<Item = (&'static str, arrow::datatypes::SchemaRef)> {
+        self.shared.tables.iter().map(|table| (table.spec.name, table.spec.schema.clone()))
     }
 
     /// Live files and bytes of each table.
@@ -127,6 +155,7 @@ impl Lake {
                 rows: live.iter().map(|file| file.rows).sum(),
                 oldest: partitions().min().map(str::to_owned),
                 newest: partitions().max().map(str::to_owned),
+                budget: table.spec.keep_bytes,
             });
         }
         Ok(sizes)
@@ -134,8 +163,8 @@ impl Lake {
 }
 
 /// Schema of a roll-up's table.
-pub(crate) fn rollup_schema(grouping: Grouping) -> arrow::datatypes::SchemaRef {
-    spec::rollup(grouping).schema
+pub(crate) fn rollup_schema(grouping: Grouping, span: Span) -> arrow::datatypes::SchemaRef {
+    spec::rollup(grouping, span).schema
 }
 
 /// What a table occupies.
@@ -153,4 +182,18 @@ pub struct TableSize {
     pub oldest: Option<String>,
     /// The newest partition.
     pub newest: Option<String>,
+    /// Bytes that it may occupy by its declaration; `None` is kept for ever.
+    pub budget: Option<u64>,
+}
+
+impl TableSize {
+    /// Days until the table reaches its budget at the rate at which it has grown so far, then the oldest hours go.
+    /// `None` without a budget, or while there is less than an hour to tell the rate from.
+    pub fn days_left(&self) -> Option<f64> {
+        let at = |hour: &str| format!("{hour}:00:00Z").parse::<noroshi_model::Nanos>().ok();
+        let (oldest, newest) = (at(self.oldest.as_deref()?)?, at(self.newest.as_deref()?)?);
+        let days = newest.seconds_since(oldest) / 86_400.0;
+        let left = self.budget?.saturating_sub(self.bytes) as f64;
+        (days > 0.0 && self.bytes > 0).then(|| left / (self.bytes as f64 / days))
+    }
 }

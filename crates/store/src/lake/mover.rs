@@ -7,22 +7,30 @@
 
 use super::spec::Feed;
 use super::types::to_lake;
-use super::{Lake, LakeError, LakeTable};
+use super::{Lake, LakeError};
 use crate::format::hexadecimal;
 use crate::journal::{Journal, JournalRow, is_recorder};
-use crate::rollup::{Enrich, PacketColumns, Rollup};
+use crate::rollup::{Enrich, PacketColumns, Rollups};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
+use futures::{StreamExt, TryStreamExt};
 use noroshi_model::stream::{Gap, GapReason, SchemaId};
 use noroshi_model::tables::of_schema;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Journal bytes that one step takes.
 const STEP_BYTES: usize = 64 << 20;
+/// Tables that are written at once: their syncs wait for the same disk.
+const COMMITS: usize = 4;
+
+/// Name under which the tables keep how far they have come in a journal.
+pub(crate) fn app_of(journal: &str) -> String {
+    format!("noroshi-journal-{journal}")
+}
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +48,9 @@ pub struct Mover {
     lake: Lake,
     journal: Journal,
     app: String,
-    /// Positions of the tables, in their order, as far as this mover knows. A table without rows in a step passes it
-    /// without a commit: should the step be done again, it has no rows in it either.
-    positions: Vec<i64>,
+    /// Positions of the tables, in their order; not known at first and after an error. A table without rows in a step
+    /// passes it without a commit: should the step be done again, it has no rows in it either.
+    positions: Option<Vec<i64>>,
 }
 
 /// A journal row with its records decoded.
@@ -51,57 +59,109 @@ struct Decoded {
     batches: Vec<RecordBatch>,
 }
 
+/// What one step works on.
+struct Work {
+    decoded: Vec<Decoded>,
+    /// Counts of the rows after a position. Roll-ups stand at the same position unless a commit failed.
+    counted: Mutex<Vec<(i64, Arc<Rollups>)>>,
+    enrich: Enrich,
+    through: i64,
+}
+
+impl Work {
+    fn after(&self, position: i64) -> impl Iterator<Item = &Decoded> {
+        self.decoded.iter().filter(move |decoded| decoded.row.row > position)
+    }
+
+    fn counts(&self, position: i64) -> Arc<Rollups> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counts)) = counted.iter().find(|(after, _)| *after == position) {
+            return counts.clone();
+        }
+        let mut counts = Rollups::default();
+        for decoded in self.after(position).filter(|decoded| decoded.row.schema == SchemaId::PACKETS) {
+            for packets in decoded.batches.iter().filter_map(PacketColumns::of) {
+                counts.add(|_| &decoded.row.sensor, &packets, &self.enrich);
+            }
+        }
+        let counts = Arc::new(counts);
+        counted.push((position, counts.clone()));
+        counts
+    }
+
+    /// One table's share of the step.
+    fn rows(&self, feed: Feed, position: i64) -> Result<Vec<RecordBatch>, ArrowError> {
+        match feed {
+            Feed::Base(table) => self
+                .after(position)
+                .filter(|decoded| decoded.row.schema == table.schema)
+                .flat_map(|decoded| decoded.batches.iter().map(|batch| (&*decoded.row.sensor, batch)))
+                .map(|(sender, batch)| to_lake(table.columns, batch, (!is_recorder(sender)).then_some(sender)))
+                .collect(),
+            Feed::Gaps => Ok(gap_rows(self.after(position))?.into_iter().collect()),
+            Feed::Rollup(grouping, span) => Ok(self.counts(position).rows(grouping, span)?.into_iter().collect()),
+        }
+    }
+}
+
 impl Mover {
     /// Takes up where the tables' positions say.
     pub async fn new(lake: Lake, journal: Journal) -> Result<Mover, LakeError> {
-        let app = format!("noroshi-journal-{}", journal.id());
-        let mut positions = Vec::new();
-        for table in &lake.shared.tables {
-            positions.push(table.position(&app).await?);
-        }
-        Ok(Mover { lake, journal, app, positions })
+        let app = app_of(journal.id());
+        Ok(Mover { lake, journal, app, positions: None })
     }
 
     /// Moves what the journal holds, at most a bounded number of bytes. Call again until nothing was moved.
     pub async fn step(&mut self) -> Result<Moved, LakeError> {
-        let behind = self.positions.iter().copied().min().unwrap_or(0);
+        let mut positions = match self.positions.take() {
+            Some(positions) => positions,
+            None => self.read_positions().await?,
+        };
+        let behind = positions.iter().copied().min().unwrap_or(0);
         let rows = self.journal.read_after(behind, STEP_BYTES).await?;
-        let Some(through) = rows.last().map(|row| row.row) else { return Ok(Moved::default()) };
+        let Some(through) = rows.last().map(|row| row.row) else {
+            self.positions = Some(positions);
+            return Ok(Moved::default());
+        };
         let moved = Moved { batches: rows.len() as u64, records: rows.iter().map(|row| row.records).sum(), through };
         let decoded = tokio::task::spawn_blocking(move || rows.into_iter().map(decode).collect::<Vec<_>>())
             .await
             .expect("decoding contains its panics");
-        let decoded = Arc::new(decoded);
-        for at in 0..self.positions.len() {
-            if self.positions[at] < through {
-                self.feed(at, &decoded, through).await?;
-                self.positions[at] = through;
-            }
+        let enrich = self.lake.shared.enrich.clone();
+        let work = Arc::new(Work { decoded, counted: Mutex::default(), enrich, through });
+        // Base tables first, so that a roll-up never counts what the base does not hold. An error forgets the positions:
+        // the commit may have succeeded nevertheless, and the next step asks the tables.
+        let is_rollup = |at: &usize| matches!(self.lake.shared.tables[*at].spec.feed, Feed::Rollup(..));
+        for rollups in [false, true] {
+            let behind = (0..positions.len()).filter(|at| positions[*at] < through && is_rollup(at) == rollups);
+            let feeding = behind.map(|at| self.feed(at, work.clone(), positions[at])).collect::<Vec<_>>();
+            futures::stream::iter(feeding).buffer_unordered(COMMITS).try_collect::<()>().await?;
         }
+        positions.iter_mut().for_each(|position| *position = through.max(*position));
+        self.positions = Some(positions);
         self.journal.delete_through(through).await?;
         Ok(moved)
     }
 
+    async fn read_positions(&self) -> Result<Vec<i64>, LakeError> {
+        let mut positions = Vec::new();
+        for table in &self.lake.shared.tables {
+            positions.push(table.position(&self.app).await?);
+        }
+        Ok(positions)
+    }
+
     /// Commits one table's share of the step.
-    async fn feed(&self, at: usize, decoded: &Arc<Vec<Decoded>>, through: i64) -> Result<(), LakeError> {
+    async fn feed(&self, at: usize, work: Arc<Work>, position: i64) -> Result<(), LakeError> {
         let table = &self.lake.shared.tables[at];
-        let (after, decoded) = (self.positions[at], decoded.clone());
-        let (feed, enrich) = (table.spec.feed, self.lake.shared.enrich.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            let rows = decoded.iter().filter(|decoded| decoded.row.row > after);
-            rows_for(feed, rows, &enrich)
-        });
-        let rows = made
+        let (feed, through) = (table.spec.feed, work.through);
+        let rows = tokio::task::spawn_blocking(move || work.rows(feed, position))
             .await
             .expect("making rows does not panic")
             .map_err(|source| LakeError::Rows { table: table.spec.name, source })?;
         if rows.is_empty() {
             return Ok(());
         }
-        self.append(table, rows, through).await
-    }
-
-    async fn append(&self, table: &LakeTable, rows: Vec<RecordBatch>, through: i64) -> Result<(), LakeError> {
         table.append(rows, &self.app, through).await
     }
 
@@ -118,6 +178,9 @@ impl Mover {
                     Ok(moved) => tracing::debug!(batches = moved.batches, records = moved.records, "moved to the lake"),
                     Err(error) => {
                         tracing::error!(%error, "the journal cannot be moved to the lake; trying again");
+                        if error.is_full() {
+                            self.lake.make_room_and_tell().await;
+                        }
                         break;
                     }
                 }
@@ -178,31 +241,6 @@ fn read_records(row: &JournalRow) -> Result<Vec<RecordBatch>, GapReason> {
     }
     let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if found as u64 == row.records { Ok(batches) } else { Err(GapReason::Refused) }
-}
-
-fn rows_for<'a>(
-    feed: Feed,
-    decoded: impl Iterator<Item = &'a Decoded>,
-    enrich: &Enrich,
-) -> Result<Vec<RecordBatch>, ArrowError> {
-    match feed {
-        Feed::Base(table) => decoded
-            .filter(|decoded| decoded.row.schema == table.schema)
-            .flat_map(|decoded| decoded.batches.iter().map(|batch| (&*decoded.row.sensor, batch)))
-            .map(|(sender, batch)| to_lake(table.columns, batch, (!is_recorder(sender)).then_some(sender)))
-            .collect(),
-        Feed::Gaps => Ok(gap_rows(decoded)?.into_iter().collect()),
-        Feed::Rollup(grouping) => {
-            let mut rollup = Rollup::new(grouping);
-            for decoded in decoded.filter(|decoded| decoded.row.schema == SchemaId::PACKETS) {
-                let sensor: Arc<str> = decoded.row.sensor.as_str().into();
-                for packets in decoded.batches.iter().filter_map(PacketColumns::of) {
-                    rollup.add(&sensor, &packets, enrich);
-                }
-            }
-            Ok(rollup.finish()?.into_iter().collect())
-        }
-    }
 }
 
 fn gap_rows<'a>(decoded: impl Iterator<Item = &'a Decoded>) -> Result<Option<RecordBatch>, ArrowError> {

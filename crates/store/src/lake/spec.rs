@@ -2,7 +2,7 @@
 
 use super::table::Encodings;
 use super::types::{lake_schema, timestamp};
-use crate::rollup::Grouping;
+use crate::rollup::{Grouping, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake::parquet::basic::Encoding::{DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY};
 use noroshi_model::tables::{TABLES, Table};
@@ -15,8 +15,8 @@ pub(crate) enum Feed {
     Base(&'static Table),
     /// What batches declared lost, and what the disk damaged.
     Gaps,
-    /// Packets, counted per minute and key.
-    Rollup(Grouping),
+    /// Packets, counted per key and minute, hour or day.
+    Rollup(Grouping, Span),
 }
 
 /// One table.
@@ -52,7 +52,7 @@ const PACKET_ENCODINGS: Encodings = &[
 pub(crate) fn all() -> Vec<TableSpec> {
     let mut tables: Vec<TableSpec> = TABLES.iter().map(base).collect();
     tables.push(gaps());
-    tables.extend(Grouping::ALL.into_iter().map(rollup));
+    tables.extend(Grouping::ALL.into_iter().flat_map(|grouping| Span::ALL.map(|span| rollup(grouping, span))));
     tables
 }
 
@@ -95,24 +95,24 @@ pub(super) fn gaps() -> TableSpec {
     }
 }
 
-pub(crate) fn rollup(grouping: Grouping) -> TableSpec {
-    let mut fields = vec![Field::new("minute", timestamp(), true), Field::new("sensor", DataType::Utf8, false)];
+pub(crate) fn rollup(grouping: Grouping, span: Span) -> TableSpec {
+    let mut fields = vec![Field::new(span.word(), timestamp(), true), Field::new("sensor", DataType::Utf8, false)];
     fields.extend(grouping.key_fields());
     fields.extend([
         Field::new("packets", DataType::Int64, false),
         Field::new("bytes", DataType::Int64, false),
         Field::new("sources", DataType::Binary, false),
         Field::new("destinations", DataType::Binary, false),
-        Field::new("day", DataType::Utf8, false),
+        Field::new(span.partition(), DataType::Utf8, false),
     ]);
     TableSpec {
-        name: grouping.table(),
-        feed: Feed::Rollup(grouping),
+        name: grouping.table(span),
+        feed: Feed::Rollup(grouping, span),
         schema: Arc::new(Schema::new(fields)),
-        partition: "day",
-        stats_columns: "minute,sensor".to_owned(),
+        partition: span.partition(),
+        stats_columns: format!("{},sensor", span.word()),
         encodings: &[],
-        order: quoted(&["minute"]),
-        keep_bytes: Some(ROLLUP_BYTES),
+        order: quoted(&[span.word()]),
+        keep_bytes: (span != Span::Day).then_some(ROLLUP_BYTES),
     }
 }

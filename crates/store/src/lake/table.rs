@@ -7,7 +7,7 @@ use super::{LakeError, TableSpec};
 use arrow::array::RecordBatch;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitBuilder;
-use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::transaction::{CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, Remove, StructType, Transaction};
 use deltalake::parquet::basic::{Compression, Encoding, ZstdLevel};
 use deltalake::parquet::file::properties::{WriterProperties, WriterVersion};
@@ -22,6 +22,16 @@ use tokio::sync::Mutex;
 
 /// Rows of a Parquet row group: the unit that two cores share and that min/max statistics skip.
 const ROW_GROUP: usize = 1 << 20;
+
+/// Tries of an append against other processes.
+const APPEND_TRIES: usize = 16;
+
+/// Whether another process committed something that stands against ours.
+fn is_conflict(error: &LakeError) -> bool {
+    matches!(error, LakeError::Delta { source, .. } if matches!(&**source, DeltaTableError::Transaction {
+        source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_)
+    }))
+}
 
 pub(crate) struct LakeTable {
     pub spec: TableSpec,
@@ -80,6 +90,42 @@ impl LakeTable {
         Ok(found.unwrap_or(0))
     }
 
+    /// The newest version whose position in the journal `app` is at most `row`, and its files relative to the table:
+    /// data, and the log up to it. `None` when there is no table.
+    pub async fn files_up_to(&self, app: Option<&str>, row: i64) -> Result<Option<(u64, Vec<String>)>, LakeError> {
+        let fail = failed(self.spec.name, "read the log of");
+        let log = self.root.join("_delta_log");
+        if !log.is_dir() {
+            return Ok(None);
+        }
+        let mut delta = self.snapshot().await?;
+        loop {
+            let state = delta.snapshot().map_err(fail)?;
+            let position = match app {
+                Some(app) => state.transaction_version(&*delta.log_store(), app).await.map_err(fail)?.unwrap_or(0),
+                None => 0,
+            };
+            let version = delta.version().unwrap_or_default();
+            if position <= row || version == 0 {
+                break;
+            }
+            delta.load_version(version - 1).await.map_err(fail)?;
+        }
+        let version = delta.version().unwrap_or_default();
+        let mut files: Vec<String> = live_files(&delta, self.spec.name)?.into_iter().map(|file| file.path).collect();
+        let io = |source| LakeError::Io { path: log.clone(), source };
+        for entry in std::fs::read_dir(&log).map_err(io)? {
+            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+            // Commits and checkpoints begin with their version; the hint at the last checkpoint may be ahead and is not
+            // needed.
+            let of = name.get(..20).and_then(|digits| digits.parse::<u64>().ok());
+            if of.is_some_and(|of| of <= version as u64) && !name.ends_with(".torn") {
+                files.push(format!("_delta_log/{name}"));
+            }
+        }
+        Ok(Some((version as u64, files)))
+    }
+
     /// Appends the rows and moves the position to `row`, both or neither; returns once synced.
     pub async fn append(&self, batches: Vec<RecordBatch>, app: &str, row: i64) -> Result<(), LakeError> {
         let mut delta = self.delta.lock().await;
@@ -94,16 +140,29 @@ impl LakeTable {
             partition_by: Some(vec![self.spec.partition.to_owned()]),
             predicate: None,
         };
+        // The library settles races between appends by itself; that another process removed files meanwhile (retention)
+        // does not concern rows that are only added, so they are committed on what is there now.
+        let actions: Vec<Action> = adds.into_iter().map(Action::Add).collect();
+        for _ in 1..APPEND_TRIES {
+            let properties = CommitProperties::default().with_application_transaction(Transaction::new(app, row));
+            match self.commit(&mut delta, actions.clone(), properties, operation.clone()).await {
+                Err(error) if is_conflict(&error) => {
+                    delta.update_state().await.map_err(failed(self.spec.name, "append to"))?;
+                }
+                done => return done,
+            }
+        }
         let properties = CommitProperties::default().with_application_transaction(Transaction::new(app, row));
-        self.commit(&mut delta, adds.into_iter().map(Action::Add).collect(), properties, operation).await
+        self.commit(&mut delta, actions, properties, operation).await
     }
 
-    /// Replaces files by others, unless one of them is no longer live: then nothing is done and `false` comes back.
+    /// Replaces files by others, unless one of them is no longer live, or another process was quicker: then nothing is
+    /// done and `false` comes back.
     pub async fn replace(
         &self,
         old: &[LiveFile],
         new: Vec<Add>,
-        same_rows: bool,
+        same_content: bool,
         operation: DeltaOperation,
     ) -> Result<bool, LakeError> {
         let mut delta = self.delta.lock().await;
@@ -115,10 +174,14 @@ impl LakeTable {
         let paths: Vec<PathBuf> = new.iter().map(|add| self.root.join(&add.path)).collect();
         let root = self.root.clone();
         blocking(move || sync_files(&root, &paths)).await?;
-        let removed = old.iter().map(|file| Action::Remove(Remove { data_change: !same_rows, ..file.remove.clone() }));
-        let added = new.into_iter().map(|add| Action::Add(Add { data_change: !same_rows, ..add }));
-        self.commit(&mut delta, removed.chain(added).collect(), CommitProperties::default(), operation).await?;
-        Ok(true)
+        let removed =
+            old.iter().map(|file| Action::Remove(Remove { data_change: !same_content, ..file.remove.clone() }));
+        let added = new.into_iter().map(|add| Action::Add(Add { data_change: !same_content, ..add }));
+        match self.commit(&mut delta, removed.chain(added).collect(), CommitProperties::default(), operation).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_conflict(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn commit(

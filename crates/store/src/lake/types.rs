@@ -13,16 +13,17 @@
 //! | list of text | array of string |
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, Int16Array, RecordBatch, StringArray, StringDictionaryBuilder,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, Int16Array, RecordBatch, RecordBatchOptions,
+    StringArray, StringDictionaryBuilder, TimestampMicrosecondArray, TimestampNanosecondArray, new_null_array,
 };
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
-    DataType, Field, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampNanosecondType, UInt64Type,
+    DataType, Field, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    TimestampNanosecondType, UInt64Type,
 };
 use arrow::error::ArrowError;
-use noroshi_model::Nanos;
 use noroshi_model::columns::{Column, Type};
+use noroshi_model::{Addr, Nanos};
 use std::sync::Arc;
 
 /// Partition of rows without a plausible time, and of those past [`MAX_HOURS`].
@@ -93,6 +94,82 @@ pub(crate) fn to_lake(
     RecordBatch::try_new(lake_schema(columns), arrays)
 }
 
+/// The way back: a batch in the types of `model`, for the columns named. What the lake cannot hold (a `uint64` past
+/// 2^63) comes back with the same bits. Columns that are in those types already stay; one that may be null and is not
+/// there is null.
+pub(crate) fn from_lake<'a>(
+    columns: impl IntoIterator<Item = &'a Column>,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, ArrowError> {
+    let columns: Vec<&Column> = columns.into_iter().collect();
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
+    for column in &columns {
+        let kind = column.kind.arrow();
+        let Some(array) = batch.column_by_name(column.name) else {
+            if !column.nullable {
+                return Err(ArrowError::SchemaError(format!("column {} is missing", column.name)));
+            }
+            arrays.push(new_null_array(&kind, batch.num_rows()));
+            continue;
+        };
+        let named = |error: ArrowError| ArrowError::CastError(format!("column {}: {error}", column.name));
+        let array = match column.kind {
+            _ if *array.data_type() == kind => array.clone(),
+            Type::Time => joined_time(array, batch.column_by_name(&format!("{}_nanos", column.name))).map_err(named)?,
+            Type::Address => long_addresses(array).map_err(named)?,
+            Type::U64 if *array.data_type() == DataType::Int64 => {
+                let numbers = array.as_primitive::<Int64Type>();
+                Arc::new(numbers.unary::<_, UInt64Type>(|number| number as u64))
+            }
+            Type::Keyword => strict(&strict(array, &DataType::Utf8).map_err(named)?, &kind).map_err(named)?,
+            _ => strict(array, &kind).map_err(named)?,
+        };
+        if !column.nullable && array.null_count() > 0 {
+            return Err(ArrowError::SchemaError(format!("column {} has nulls", column.name)));
+        }
+        arrays.push(array);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(noroshi_model::columns::schema_of(columns), arrays, &options)
+}
+
+/// A cast that refuses what does not fit, instead of making it null.
+fn strict(array: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
+    cast_with_options(array, kind, &CastOptions { safe: false, ..CastOptions::default() })
+}
+
+fn joined_time(times: &ArrayRef, nanos: Option<&ArrayRef>) -> Result<ArrayRef, ArrowError> {
+    if matches!(times.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
+        return strict(times, &Type::Time.arrow());
+    }
+    let micros = strict(times, &timestamp())?;
+    let micros = micros.as_primitive::<TimestampMicrosecondType>();
+    let nanos = match nanos {
+        Some(nanos) => strict(nanos, &DataType::Int16)?,
+        None => new_null_array(&DataType::Int16, times.len()),
+    };
+    let pairs = micros.iter().zip(nanos.as_primitive::<Int16Type>());
+    let joined = pairs.map(|(micros, nanos)| micros.map(|us| us.saturating_mul(1000) + i64::from(nanos.unwrap_or(0))));
+    Ok(Arc::new(joined.collect::<TimestampNanosecondArray>().with_timezone("UTC")))
+}
+
+fn long_addresses(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let addresses = cast(array, &DataType::Binary)?;
+    let mut builder = FixedSizeBinaryBuilder::with_capacity(addresses.len(), 16);
+    for address in addresses.as_binary::<i32>() {
+        let address = address.map(|bytes| match <[u8; 4]>::try_from(bytes) {
+            Ok(v4) => Ok(Addr::v4(u32::from_be_bytes(v4)).bytes()),
+            Err(_) => <[u8; 16]>::try_from(bytes)
+                .map_err(|_| ArrowError::InvalidArgumentError(format!("an address of {} bytes", bytes.len()))),
+        });
+        match address.transpose()? {
+            Some(bytes) => builder.append_value(bytes)?,
+            None => builder.append_null(),
+        }
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
 fn repeated(text: &str, rows: usize) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows)))
 }
@@ -159,7 +236,6 @@ fn hours(times: Option<&ArrayRef>, rows: usize) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use noroshi_model::Addr;
     use noroshi_model::columns::PACKETS;
     use noroshi_model::packet::{Has, Packet, PacketBatch};
     use noroshi_model::rows::packets_record_batch;
@@ -186,6 +262,12 @@ mod tests {
         assert_eq!(text("hour", 0).unwrap(), "2026-01-01T00");
         assert_eq!((text("ts", 1), text("hour", 1).as_deref()), (None, Some(NO_HOUR)));
         let bytes = |name: &str| batch.column_by_name(name).unwrap().as_binary::<i32>().value(0).to_vec();
+        let sent = packets_record_batch(&PacketBatch {
+            rows: vec![packet, Packet::BLANK],
+            sensor: "certified".into(),
+            ..PacketBatch::default()
+        });
+        assert_eq!(from_lake(PACKETS, &batch).unwrap(), sent);
         assert_eq!(bytes("src"), [192, 0, 2, 7]);
         assert_eq!(bytes("dst"), "2001:db8::1".parse::<Addr>().unwrap().bytes());
     }

@@ -63,16 +63,23 @@ pub enum QueryError {
         /// The limit.
         limit: usize,
     },
+    /// A file of the lake cannot be read back.
+    #[error("a file of the lake is damaged or missing ({0}): run `noroshi fsck`, which names it")]
+    Damaged(String),
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// It is wrong in another way, or a file is damaged.
+    /// It is wrong in another way.
     #[error("{0}")]
     Other(String),
 }
 
 fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default()
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The engine's errors in our words.
@@ -90,6 +97,8 @@ pub(super) fn explain(error: DataFusionError, limits: Limits) -> QueryError {
                 };
             }
         }
+        DataFusionError::ParquetError(error) => return QueryError::Damaged(first_line(&error.to_string())),
+        DataFusionError::ObjectStore(error) => return QueryError::Damaged(first_line(&error.to_string())),
         _ => {}
     }
     let text = error.find_root().to_string();

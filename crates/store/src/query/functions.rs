@@ -7,6 +7,7 @@
 //! | `in_prefix(address, prefix)` | whether it lies inside |
 //! | `network(address)` | its /24 or /48 as text |
 //! | `country(address)`, `asn(address)` | where it belongs, null when not known |
+//! | `anonymize(address, secret)` | the address encrypted so that equal prefixes stay equal (ipcrypt-pfx) |
 //! | `tool(tool_bits)` | what the fingerprints of the packet point to |
 //! | `hex(bytes, n)` | the first n bytes in hexadecimal |
 //! | `distinct_of(sketches)` | size of the union, an aggregate |
@@ -15,7 +16,9 @@
 
 use crate::rollup::sketch::Union;
 use crate::rollup::{Enrich, tool_name};
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray, UInt16Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, Int64Array, StringArray, UInt16Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, UInt16Type};
 use datafusion::common::ScalarValue;
@@ -25,6 +28,7 @@ use datafusion::logical_expr::{
     SimpleAggregateUDF, SimpleScalarUDF, Volatility,
 };
 use datafusion::prelude::SessionContext;
+use ipcrypt_rs::IpcryptPfx;
 use noroshi_model::packet::ToolBits;
 use noroshi_model::{Addr, Prefix};
 use std::sync::Arc;
@@ -46,6 +50,7 @@ pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
     scalar("asn", 1, DataType::Int64, per_address(asn, |found| Arc::new(found.collect::<Int64Array>())));
     scalar("addr", 1, DataType::Binary, Arc::new(addr));
     scalar("in_prefix", 2, DataType::Boolean, Arc::new(in_prefix));
+    scalar("anonymize", 2, DataType::Binary, Arc::new(anonymize));
     scalar("tool", 1, DataType::Utf8, Arc::new(tool));
     scalar("hex", 2, DataType::Utf8, Arc::new(hex));
     scalar("sketch_estimate", 1, DataType::Int64, Arc::new(sketch_estimate));
@@ -142,6 +147,30 @@ fn in_prefix(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         found.push(Some(prefix.contains(addr)));
     }
     folded(arguments, Arc::new(BooleanArray::from(found)))
+}
+
+/// Key material comes from the secret by BLAKE3's key derivation, so a word of any length will do.
+fn anonymize(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let rows = rows_of(arguments);
+    let addresses = array(&arguments[0], rows, &DataType::Binary)?;
+    let secrets = array(&arguments[1], rows, &DataType::Utf8)?;
+    let mut last: Option<(String, IpcryptPfx)> = None;
+    let mut hidden = BinaryBuilder::new();
+    for (bytes, secret) in addresses.as_binary::<i32>().iter().zip(secrets.as_string::<i32>()) {
+        let (Some(addr), Some(secret)) = (bytes.and_then(read_address), secret) else {
+            hidden.append_null();
+            continue;
+        };
+        let cipher = match &last {
+            Some((known, cipher)) if known == secret => cipher,
+            _ => {
+                let key = blake3::derive_key("noroshi anonymize 2026-01 ipcrypt-pfx", secret.as_bytes());
+                &last.insert((secret.to_owned(), IpcryptPfx::new(key))).1
+            }
+        };
+        hidden.append_value(write_address(cipher.encrypt_ipaddr(addr.ip()).into()));
+    }
+    folded(arguments, Arc::new(hidden.finish()))
 }
 
 fn tool(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {

@@ -1,11 +1,13 @@
 //! What a query may use, and the stream that holds it to that.
 
 use super::error::{QueryError, explain};
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,6 +47,20 @@ impl Rows {
         self.stream.schema()
     }
 
+    /// The columns in layouts that every reader of Arrow knows.
+    pub fn plain_schema(&self) -> SchemaRef {
+        plain_schema(&self.schema())
+    }
+
+    /// The rows as they come, in those layouts. It ends after an error.
+    pub fn into_plain(self) -> impl Stream<Item = Result<RecordBatch, QueryError>> + Send {
+        let schema = self.plain_schema();
+        futures::stream::try_unfold((self, schema), |(mut rows, schema)| async move {
+            let Some(batch) = rows.next().await? else { return Ok(None) };
+            Ok(Some((plain(&batch, &schema)?, (rows, schema))))
+        })
+    }
+
     /// The next rows; `None` at the end. After an error the answer is incomplete and must not be shown as whole.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         let late = |_| QueryError::Time { limit: self.limits.time };
@@ -56,6 +72,24 @@ impl Rows {
         }
         Ok(Some(batch))
     }
+}
+
+/// Columns in plain layouts: the engine works with views, which few other programs read.
+fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    let plain = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        DataType::BinaryView => Arc::new(field.as_ref().clone().with_data_type(DataType::Binary)),
+        _ => field.clone(),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
+}
+
+fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
+    let fail = |error: arrow::error::ArrowError| QueryError::Other(error.to_string());
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<Vec<_>, _>>();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns.map_err(fail)?, &options).map_err(fail)
 }
 
 /// The work, unless it takes longer.

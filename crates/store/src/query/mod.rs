@@ -13,7 +13,7 @@ pub use limits::{Limits, Rows};
 
 use crate::lake::{Lake, LakeTable};
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -89,7 +89,9 @@ impl Lake {
         sensor: Option<&str>,
     ) -> Result<String, QueryError> {
         let spec = &self.table(table)?.spec;
-        let time = ["ts", "minute"].into_iter().find(|name| spec.schema.field_with_name(name).is_ok());
+        let is_time = |field: &&Arc<Field>| matches!(field.data_type(), DataType::Timestamp(..));
+        let time = spec.schema.fields().iter().find(is_time).map(|field| format!("\"{}\"", field.name()));
+        let time = time.as_deref();
         let mut conditions = vec!["true".to_owned()];
         if let Some(time) = time {
             conditions.extend(since.map(|at| format!("{time} >= timestamp '{}'", at.rfc3339())));

@@ -1,6 +1,6 @@
 //! What packets are counted by.
 
-use super::Enrich;
+use super::{Origin, Span};
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
     StringArray,
@@ -25,6 +25,8 @@ pub(crate) enum Grouping {
     Country,
     /// Source autonomous system.
     As,
+    /// Length, time to live, TCP flags: each packet counts once for each that it has.
+    Profile,
 }
 
 /// Set in a network key for IPv6.
@@ -32,18 +34,29 @@ const V6: u64 = 1 << 63;
 /// Set in a port key when there is a port.
 const HAS_PORT: u64 = 1 << 24;
 
-impl Grouping {
-    pub const ALL: [Grouping; 5] = [Grouping::Port, Grouping::Tool, Grouping::Network, Grouping::Country, Grouping::As];
+/// Kinds of a profile's keys, in the upper half of the key.
+const PROFILES: [&str; 3] = ["size", "ttl", "flags"];
 
-    /// Name of the table of minutes.
-    pub const fn table(self) -> &'static str {
-        match self {
-            Grouping::Port => "minutes_ports",
-            Grouping::Tool => "minutes_tools",
-            Grouping::Network => "minutes_networks",
-            Grouping::Country => "minutes_countries",
-            Grouping::As => "minutes_asns",
-        }
+/// Least lengths of the classes of packet sizes, in bytes.
+const SIZES: [u32; 7] = [0, 64, 128, 256, 512, 1024, 1536];
+
+/// Tables by grouping and span.
+const TABLES: [[&str; 3]; 6] = [
+    ["minutes_ports", "hours_ports", "days_ports"],
+    ["minutes_tools", "hours_tools", "days_tools"],
+    ["minutes_networks", "hours_networks", "days_networks"],
+    ["minutes_countries", "hours_countries", "days_countries"],
+    ["minutes_asns", "hours_asns", "days_asns"],
+    ["minutes_profiles", "hours_profiles", "days_profiles"],
+];
+
+impl Grouping {
+    pub const ALL: [Grouping; 6] =
+        [Grouping::Port, Grouping::Tool, Grouping::Network, Grouping::Country, Grouping::As, Grouping::Profile];
+
+    /// Name of the table of that span.
+    pub const fn table(self, span: Span) -> &'static str {
+        TABLES[self as usize][span as usize]
     }
 
     /// Lake fields of the key.
@@ -56,19 +69,32 @@ impl Grouping {
             Grouping::Network => vec![Field::new("network", DataType::Utf8, true)],
             Grouping::Country => vec![Field::new("country", DataType::Utf8, true)],
             Grouping::As => vec![Field::new("asn", DataType::Int64, true)],
+            Grouping::Profile => {
+                vec![Field::new("kind", DataType::Utf8, false), Field::new("value", DataType::Int32, false)]
+            }
         }
     }
 
-    /// The key of a packet; `None` leaves the packet out.
-    pub fn key(self, packets: &PacketColumns, row: usize, enrich: &Enrich) -> Option<u64> {
-        let source = packets.addresses(row).map(|(src, _)| src);
-        Some(match self {
-            Grouping::Port => port_key(packets, row),
-            Grouping::Tool => u64::from(tool_index(ToolBits(packets.tool_bits.value(row)))),
-            Grouping::Network => network_key(source?),
-            Grouping::Country => enrich.origin(source?).country.map_or(0, |code| u64::from(u16::from_be_bytes(code))),
-            Grouping::As => enrich.origin(source?).asn.map_or(0, u64::from),
-        })
+    /// The keys of a packet: none leaves the packet out.
+    pub fn keys(
+        self,
+        packets: &PacketColumns,
+        row: usize,
+        source: Option<Addr>,
+        origin: Origin,
+    ) -> impl Iterator<Item = u64> {
+        let one = |key: Option<u64>| [key, None, None];
+        let keys = match self {
+            Grouping::Port => one(Some(port_key(packets, row))),
+            Grouping::Tool => one(Some(u64::from(tool_index(ToolBits(packets.tool_bits.value(row)))))),
+            Grouping::Network => one(source.map(network_key)),
+            Grouping::Country => {
+                one(source.map(|_| origin.country.map_or(0, |code| u64::from(u16::from_be_bytes(code)))))
+            }
+            Grouping::As => one(source.map(|_| origin.asn.map_or(0, u64::from))),
+            Grouping::Profile => profile_keys(packets, row),
+        };
+        keys.into_iter().flatten()
     }
 
     /// Keys as the columns of the table.
@@ -90,6 +116,11 @@ impl Grouping {
                 vec![Arc::new(keys.map(|key| known(key).map(code)).collect::<StringArray>())]
             }
             Grouping::As => vec![Arc::new(keys.map(|key| known(key).map(|asn| asn as i64)).collect::<Int64Array>())],
+            Grouping::Profile => {
+                let kind = |key: u64| Some(PROFILES[(key >> 32) as usize]);
+                let kinds: StringArray = keys.clone().map(kind).collect();
+                vec![Arc::new(kinds), Arc::new(keys.map(|key| Some(key as i32)).collect::<Int32Array>())]
+            }
         }
     }
 }
@@ -107,6 +138,13 @@ fn port_key(packets: &PacketColumns, row: usize) -> u64 {
     } else {
         proto
     }
+}
+
+fn profile_keys(packets: &PacketColumns, row: usize) -> [Option<u64>; 3] {
+    let class = SIZES.iter().rev().find(|least| packets.wire_len(row) >= **least).copied().unwrap_or(0);
+    let ttl = (!packets.ttl.is_null(row)).then(|| 1 << 32 | u64::from(packets.ttl.value(row)));
+    let flags = (!packets.tcp_flags.is_null(row)).then(|| 2 << 32 | u64::from(packets.tcp_flags.value(row)));
+    [Some(u64::from(class)), ttl, flags]
 }
 
 fn proto_of(key: u64) -> i16 {
@@ -157,7 +195,13 @@ pub(crate) struct PacketColumns {
     icmp_type: PrimitiveArray<UInt8Type>,
     wire_len: PrimitiveArray<UInt32Type>,
     tool_bits: PrimitiveArray<UInt16Type>,
+    ttl: PrimitiveArray<UInt8Type>,
+    tcp_flags: PrimitiveArray<UInt8Type>,
 }
+
+/// Columns that are read, by name.
+pub(crate) const READ: [&str; 11] =
+    ["ts", "sensor", "src", "dst", "proto", "dport", "icmp_type", "wire_len", "tool_bits", "ttl", "tcp_flags"];
 
 impl PacketColumns {
     /// `None` when the batch is not one of table `packets`.
@@ -177,6 +221,8 @@ impl PacketColumns {
             icmp_type: column(batch, "icmp_type")?,
             wire_len: column(batch, "wire_len")?,
             tool_bits: column(batch, "tool_bits")?,
+            ttl: column(batch, "ttl")?,
+            tcp_flags: column(batch, "tcp_flags")?,
         })
     }
 

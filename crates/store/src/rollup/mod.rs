@@ -1,21 +1,24 @@
-//! Roll-ups: packets counted per minute and one key (marginal tables, never their cube).
+//! Roll-ups: packets counted per minute, hour or day and one key (marginal tables, never their cube).
 //!
 //! A move of the mover adds rows of its own; reading sums them, so the tables are as mergeable as their columns:
 //! packets and bytes add exactly, distinct sources and destinations are HyperLogLog sketches
-//! ([`sketch`]) that merge.
+//! ([`sketch`]) that merge. Hours and days are added up from the minutes of the same move, so at any time the three
+//! tables of a grouping say the same, and a question takes whichever fits its window.
 
 mod grouping;
 pub mod sketch;
+mod span;
 
-pub(crate) use grouping::{Grouping, PacketColumns, tool_name};
+pub(crate) use grouping::{Grouping, PacketColumns, READ, tool_name};
+pub use span::Span;
 
 use arrow::array::{
     ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::error::ArrowError;
+use hashbrown::HashMap;
 use noroshi_model::{Addr, Nanos};
-use sketch::Sketch;
-use std::collections::HashMap;
+use sketch::{Sketch, Union};
 use std::sync::Arc;
 
 /// Nanoseconds in a minute.
@@ -51,6 +54,7 @@ impl Enrich {
     }
 }
 
+/// Counts of one key.
 #[derive(Default)]
 struct Count {
     packets: i64,
@@ -59,68 +63,120 @@ struct Count {
     destinations: Sketch,
 }
 
-/// Counts of one move for one grouping.
-pub(crate) struct Rollup {
-    grouping: Grouping,
-    counts: HashMap<(Arc<str>, Option<i64>, u64), Count>,
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    /// Number of the minute since 1970; `None` for packets without a time.
+    minute: Option<i64>,
+    key: u64,
+    sensor: u32,
 }
 
-impl Rollup {
-    pub fn new(grouping: Grouping) -> Self {
-        Rollup { grouping, counts: HashMap::new() }
-    }
+type Counts = HashMap<Key, Count>;
 
-    /// Counts the packets of a batch that the sensor sent.
-    pub fn add(&mut self, sensor: &Arc<str>, packets: &PacketColumns, enrich: &Enrich) {
-        for i in 0..packets.rows() {
-            let Some(key) = self.grouping.key(packets, i, enrich) else { continue };
-            let minute = packets.ts(i).map(|ts| ts.0.div_euclid(MINUTE));
-            let count = self.counts.entry((sensor.clone(), minute, key)).or_default();
-            count.packets += 1;
-            count.bytes += i64::from(packets.wire_len(i));
-            if let Some((src, dst)) = packets.addresses(i) {
-                count.sources.add(src);
-                count.destinations.add(dst);
+/// Packets counted per minute for every grouping, in one pass.
+#[derive(Default)]
+pub(crate) struct Rollups {
+    sensors: Vec<Arc<str>>,
+    counts: [Counts; Grouping::ALL.len()],
+}
+
+impl Rollups {
+    /// Counts the packets of a batch; `sensor` names who sent each.
+    pub fn add<'a>(&mut self, sensor: impl Fn(usize) -> &'a str, packets: &PacketColumns, enrich: &Enrich) {
+        let mut last: Option<(Addr, Origin)> = None;
+        for row in 0..packets.rows() {
+            let sensor = self.sensor(sensor(row));
+            let minute = packets.ts(row).map(|ts| ts.0.div_euclid(MINUTE));
+            let addresses = packets.addresses(row);
+            let source = addresses.map(|(src, _)| src);
+            let origin = match (source, last) {
+                (None, _) => Origin::default(),
+                (Some(source), Some((known, origin))) if known == source => origin,
+                (Some(source), _) => last.insert((source, enrich.origin(source))).1,
+            };
+            let coupons = addresses.map(|(src, dst)| (sketch::coupon(src), sketch::coupon(dst)));
+            for (grouping, counts) in Grouping::ALL.into_iter().zip(&mut self.counts) {
+                for key in grouping.keys(packets, row, source, origin) {
+                    let count = counts.entry(Key { minute, key, sensor }).or_default();
+                    count.packets += 1;
+                    count.bytes += i64::from(packets.wire_len(row));
+                    if let Some((src, dst)) = coupons {
+                        count.sources.add_coupon(src);
+                        count.destinations.add_coupon(dst);
+                    }
+                }
             }
         }
     }
 
-    /// The counts as rows of the roll-up's table, in the order of their keys. `None` when there are none.
-    pub fn finish(self) -> Result<Option<RecordBatch>, ArrowError> {
-        if self.counts.is_empty() {
+    /// Number of the sensor; there are few, and neighbouring packets come from the same.
+    fn sensor(&mut self, name: &str) -> u32 {
+        let known = self.sensors.iter().rposition(|known| **known == *name);
+        known.unwrap_or_else(|| {
+            self.sensors.push(name.into());
+            self.sensors.len() - 1
+        }) as u32
+    }
+
+    /// The counts of one grouping as rows of the table of that span, in the order of their keys. `None` when there are
+    /// none.
+    pub fn rows(&self, grouping: Grouping, span: Span) -> Result<Option<RecordBatch>, ArrowError> {
+        let counts = &self.counts[grouping as usize];
+        if counts.is_empty() {
             return Ok(None);
         }
-        let mut counts: Vec<_> = self.counts.into_iter().collect();
-        counts.sort_unstable_by(|(a, _), (b, _)| (a.1, a.2, &a.0).cmp(&(b.1, b.2, &b.0)));
-        let minutes: TimestampMicrosecondArray =
-            counts.iter().map(|((_, minute, _), _)| minute.map(|minute| minute * (MINUTE / 1000))).collect();
-        let mut days = StringBuilder::new();
-        for ((_, minute, _), _) in &counts {
-            days.append_value(day_name(*minute));
-        }
-        let mut arrays: Vec<ArrayRef> = vec![
-            Arc::new(minutes.with_timezone("UTC")),
-            Arc::new(counts.iter().map(|((sensor, ..), _)| Some(&**sensor)).collect::<StringArray>()),
-        ];
-        arrays.extend(self.grouping.key_arrays(counts.iter().map(|((.., key), _)| *key)));
-        arrays.push(Arc::new(counts.iter().map(|(_, count)| count.packets).collect::<Int64Array>()));
-        arrays.push(Arc::new(counts.iter().map(|(_, count)| count.bytes).collect::<Int64Array>()));
-        let sketches = |of: fn(&Count) -> &Sketch| -> ArrayRef {
-            Arc::new(counts.iter().map(|(_, count)| Some(of(count).bytes())).collect::<BinaryArray>())
+        let per_span = span.nanos() / MINUTE;
+        let at = |key: &Key| key.minute.map(|minute| minute.div_euclid(per_span) * per_span);
+        let mut order: Vec<(&Key, &Count)> = counts.iter().collect();
+        let name = |key: &Key| &*self.sensors[key.sensor as usize];
+        order.sort_unstable_by(|(a, _), (b, _)| (at(a), a.key, name(a)).cmp(&(at(b), b.key, name(b))));
+        let groups: Vec<&[(&Key, &Count)]> =
+            order.chunk_by(|(a, _), (b, _)| (at(a), a.key, a.sensor) == (at(b), b.key, b.sensor)).collect();
+        let heads = || groups.iter().map(|group| group[0].0);
+
+        let times: TimestampMicrosecondArray =
+            heads().map(|key| at(key).map(|minute| minute.saturating_mul(MINUTE / 1000))).collect();
+        let sensors: StringArray = heads().map(|key| Some(name(key))).collect();
+        let sum = |of: fn(&Count) -> i64| -> ArrayRef {
+            Arc::new(groups.iter().map(|group| group.iter().map(|(_, c)| of(c)).sum::<i64>()).collect::<Int64Array>())
         };
-        arrays.push(sketches(|count| &count.sources));
-        arrays.push(sketches(|count| &count.destinations));
-        arrays.push(Arc::new(days.finish()));
-        let schema = crate::lake::rollup_schema(self.grouping);
-        RecordBatch::try_new(schema, arrays).map(Some)
+        let union = |of: fn(&Count) -> &Sketch| -> ArrayRef {
+            Arc::new(groups.iter().map(|group| Some(united(group, of))).collect::<BinaryArray>())
+        };
+        let partitions = partitions(heads().map(|key| key.minute), span);
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(times.with_timezone("UTC")), Arc::new(sensors)];
+        arrays.extend(grouping.key_arrays(heads().map(|key| key.key)));
+        arrays.push(sum(|count| count.packets));
+        arrays.push(sum(|count| count.bytes));
+        arrays.push(union(|count| &count.sources));
+        arrays.push(union(|count| &count.destinations));
+        arrays.push(partitions);
+        RecordBatch::try_new(crate::lake::rollup_schema(grouping, span), arrays).map(Some)
     }
 }
 
-/// Partition of a minute, such as `2026-01-31`.
-fn day_name(minute: Option<i64>) -> String {
-    let hour = minute.map(|minute| crate::lake::types::hour_name(Nanos(minute.saturating_mul(MINUTE))));
-    match hour {
-        Some(hour) if hour.len() > 10 => hour[..10].to_owned(),
-        _ => crate::lake::types::NO_HOUR.to_owned(),
+fn united(group: &[(&Key, &Count)], of: fn(&Count) -> &Sketch) -> Vec<u8> {
+    if let [(_, only)] = group {
+        return of(only).bytes();
     }
+    let mut union = Union::default();
+    group.iter().for_each(|(_, count)| union.merge_sketch(of(count)));
+    union.bytes()
+}
+
+/// Names of the partitions; equal minutes follow each other.
+fn partitions(minutes: impl Iterator<Item = Option<i64>>, span: Span) -> ArrayRef {
+    let mut last: Option<(Option<i64>, String)> = None;
+    let mut builder = StringBuilder::new();
+    for minute in minutes {
+        let name = match &last {
+            Some((known, name)) if *known == minute => name,
+            _ => {
+                let name = span.partition_name(minute.map(|minute| Nanos(minute.saturating_mul(MINUTE))));
+                &last.insert((minute, name)).1
+            }
+        };
+        builder.append_value(name);
+    }
+    Arc::new(builder.finish())
 }

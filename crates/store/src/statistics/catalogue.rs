@@ -1,28 +1,30 @@
 //! The statistics, each with its definition.
 
+use super::window::{Window, rows};
 use super::{Parameters, Statistic};
+use crate::rollup::{Grouping, Span};
 
 /// All of them, in the order they are listed.
 pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "top-ports",
         definition: "Destination ports (ICMP: types) by packets, with bytes and distinct sources.",
-        sql: |p| ranking(p, "minutes_ports", "proto, port", "port is not null"),
+        sql: |p| ranking(p, Grouping::Port, "proto, port", "port is not null"),
     },
     Statistic {
         name: "top-networks",
         definition: "Source networks (/24 of IPv4, /48 of IPv6) by packets.",
-        sql: |p| ranking(p, "minutes_networks", "network", "true"),
+        sql: |p| ranking(p, Grouping::Network, "network", "true"),
     },
     Statistic {
         name: "top-countries",
         definition: "Countries of the sources by packets; null is not known.",
-        sql: |p| ranking(p, "minutes_countries", "country", "true"),
+        sql: |p| ranking(p, Grouping::Country, "country", "true"),
     },
     Statistic {
         name: "top-asns",
         definition: "Autonomous systems of the sources by packets; null is not known.",
-        sql: |p| ranking(p, "minutes_asns", "asn", "true"),
+        sql: |p| ranking(p, Grouping::As, "asn", "true"),
     },
     Statistic {
         name: "top-sources",
@@ -42,8 +44,8 @@ pub const STATISTICS: &[Statistic] = &[
         sql: |p| {
             format!(
                 "select tool, sum(packets) packets, 1.0 * sum(packets) / sum(sum(packets)) over () share, \
-                 distinct_of(sources) sources from minutes_tools where {} group by tool order by packets desc, tool",
-                p.scope("minute")
+                 distinct_of(sources) sources from {} group by tool order by packets desc, tool",
+                rows(p, Grouping::Tool, "tool, packets, sources", p.asked(), Span::Day)
             )
         },
     },
@@ -67,9 +69,9 @@ pub const STATISTICS: &[Statistic] = &[
         definition: "Packets by weekday (0 is Sunday) and hour of the day, UTC.",
         sql: |p| {
             format!(
-                "select date_part('dow', minute) weekday, date_part('hour', minute) hour, sum(packets) packets \
-                 from minutes_tools where minute is not null and {} group by 1, 2 order by 1, 2",
-                p.scope("minute")
+                "select date_part('dow', t) weekday, date_part('hour', t) hour, sum(packets) packets \
+                 from {} where t is not null group by 1, 2 order by 1, 2",
+                rows(p, Grouping::Tool, "packets", p.asked(), Span::Hour)
             )
         },
     },
@@ -78,9 +80,9 @@ pub const STATISTICS: &[Statistic] = &[
         definition: "Packets, bytes and distinct sources per hour.",
         sql: |p| {
             format!(
-                "select date_trunc('hour', minute) hour, sum(packets) packets, sum(bytes) bytes, \
-                 distinct_of(sources) sources from minutes_tools where {} group by 1 order by 1",
-                p.scope("minute")
+                "select date_trunc('hour', t) hour, sum(packets) packets, sum(bytes) bytes, \
+                 distinct_of(sources) sources from {} group by 1 order by 1",
+                rows(p, Grouping::Tool, "packets, bytes, sources", p.asked(), Span::Hour)
             )
         },
     },
@@ -99,16 +101,16 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "protocols",
         definition: "Packets, bytes and distinct sources by IP protocol number; null has no IP header.",
-        sql: |p| ranking(p, "minutes_ports", "proto", "true"),
+        sql: |p| ranking(p, Grouping::Port, "proto", "true"),
     },
     Statistic {
         name: "rare-ports",
         definition: "Ports with the fewest packets, at least one: what nobody else looks at.",
         sql: |p| {
             format!(
-                "select proto, port, sum(packets) packets, distinct_of(sources) sources from minutes_ports \
-                 where port is not null and {} group by proto, port order by packets, proto, port limit {}",
-                p.scope("minute"),
+                "select proto, port, sum(packets) packets, distinct_of(sources) sources from {} \
+                 where port is not null group by proto, port order by packets, proto, port limit {}",
+                rows(p, Grouping::Port, "proto, port, packets, sources", p.asked(), Span::Day),
                 p.limit
             )
         },
@@ -116,7 +118,7 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "new-ports",
         definition: "Ports that received packets in the window (default: the last day of data) and never before it.",
-        sql: |p| newcomers(p, "minutes_ports", "proto, port", "port is not null"),
+        sql: |p| newcomers(p, Grouping::Port, "proto, port", "n.port is not null"),
     },
     Statistic {
         name: "rising-ports",
@@ -133,7 +135,7 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "first-seen-networks",
         definition: "Source networks that sent in the window (default: the last day of data) and never before it.",
-        sql: |p| newcomers(p, "minutes_networks", "network", "true"),
+        sql: |p| newcomers(p, Grouping::Network, "network", "true"),
     },
     Statistic {
         name: "returning-networks",
@@ -154,8 +156,8 @@ pub const STATISTICS: &[Statistic] = &[
             format!(
                 "select case when network like '%:%' then 6 else 4 end ip_version, sum(packets) packets, \
                  sum(bytes) bytes, count(distinct network) networks, distinct_of(sources) sources \
-                 from minutes_networks where {} group by 1 order by 1",
-                p.scope("minute")
+                 from {} group by 1 order by 1",
+                rows(p, Grouping::Network, "network, packets, bytes, sources", p.asked(), Span::Day)
             )
         },
     },
@@ -164,11 +166,9 @@ pub const STATISTICS: &[Statistic] = &[
         definition: "Packets by length on the wire in bytes, in classes that double.",
         sql: |p| {
             format!(
-                "select case when wire_len < 64 then 0 when wire_len < 128 then 64 when wire_len < 256 then 128 \
-                 when wire_len < 512 then 256 when wire_len < 1024 then 512 when wire_len < 1536 then 1024 \
-                 else 1536 end bytes_from, count(*) packets, sum(wire_len) bytes from packets where {} \
-                 group by 1 order by 1",
-                p.scope("ts")
+                "select value bytes_from, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources \
+                 from {} where kind = 'size' group by 1 order by 1",
+                rows(p, Grouping::Profile, "kind, value, packets, bytes, sources", p.asked(), Span::Day)
             )
         },
     },
@@ -178,10 +178,11 @@ pub const STATISTICS: &[Statistic] = &[
                      number of hops since.",
         sql: |p| {
             format!(
-                "select start_ttl, count(*) packets, avg(start_ttl - ttl) mean_hops from (select ttl, \
-                 case when ttl <= 32 then 32 when ttl <= 64 then 64 when ttl <= 128 then 128 else 255 end start_ttl \
-                 from packets where ttl is not null and {}) group by 1 order by 1",
-                p.scope("ts")
+                "select start_ttl, sum(packets) packets, 1.0 * sum(packets * (start_ttl - value)) / sum(packets) \
+                 mean_hops from (select packets, value, \
+                 case when value <= 32 then 32 when value <= 64 then 64 when value <= 128 then 128 else 255 end \
+                 start_ttl from {} where kind = 'ttl') group by 1 order by 1",
+                rows(p, Grouping::Profile, "kind, value, packets", p.asked(), Span::Day)
             )
         },
     },
@@ -190,9 +191,9 @@ pub const STATISTICS: &[Statistic] = &[
         definition: "TCP packets by their flag bits (FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128).",
         sql: |p| {
             format!(
-                "select tcp_flags, count(*) packets, count(distinct src) sources from packets \
-                 where tcp_flags is not null and {} group by 1 order by packets desc, tcp_flags limit {}",
-                p.scope("ts"),
+                "select value tcp_flags, sum(packets) packets, distinct_of(sources) sources from {} \
+                 where kind = 'flags' group by 1 order by packets desc, tcp_flags limit {}",
+                rows(p, Grouping::Profile, "kind, value, packets, sources", p.asked(), Span::Day),
                 p.limit
             )
         },
@@ -223,60 +224,77 @@ pub const STATISTICS: &[Statistic] = &[
     },
 ];
 
-fn ranking(p: &Parameters, table: &str, key: &str, condition: &str) -> String {
+fn ranking(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
+    let columns = match grouping {
+        Grouping::Port => "proto, port, packets, bytes, sources".to_owned(),
+        _ => format!("{key}, packets, bytes, sources"),
+    };
     format!(
-        "select {key}, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources from {table} \
-         where {condition} and {} group by {key} order by packets desc, {key} limit {}",
-        p.scope("minute"),
+        "select {key}, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources from {} \
+         where {condition} group by {key} order by packets desc, {key} limit {}",
+        rows(p, grouping, &columns, p.asked(), Span::Day),
         p.limit
     )
 }
 
-fn newcomers(p: &Parameters, table: &str, key: &str, condition: &str) -> String {
-    let (since, until) = p.window(table);
+/// What came before the window is only asked whether there was any, so days will do.
+fn newcomers(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
+    let (since, until) = p.window();
+    let now = rows(p, grouping, &format!("{key}, packets, sources"), (Some(since), Some(until)), Span::Minute);
+    let before = rows(p, grouping, key, (None, Some(since)), Span::Day);
+    let same: Vec<String> = key.split(", ").map(|key| format!("n.{key} = b.{key}")).collect();
+    let keys: Vec<String> = key.split(", ").map(|key| format!("n.{key}")).collect();
+    let keys = keys.join(", ");
     format!(
-        "select {key}, min(minute) first, sum(packets) packets, distinct_of(sources) sources from {table} \
-         where {condition} and minute < {until} and {} group by {key} having min(minute) >= {since} \
-         order by packets desc, {key} limit {}",
-        p.sensor_only(),
+        "select {keys}, min(n.t) first, sum(n.packets) packets, distinct_of(n.sources) sources from {now} n \
+         left anti join {before} b on {} where {condition} group by {keys} order by packets desc, {keys} limit {}",
+        same.join(" and "),
         p.limit
     )
 }
 
 fn against_last_week(p: &Parameters, order: &str) -> String {
-    let (since, until) = p.window("minutes_ports");
-    let (now, before, nulls) = match order {
+    const WEEK: i64 = 7 * Span::Day.nanos();
+    let (since, until) = p.window();
+    let (condition_now, condition_before, nulls) = match order {
         "desc" => ("packets >= 10", "true", "first"),
         _ => ("true", "week_before >= 10", "last"),
     };
+    let of = |window: Window| rows(p, Grouping::Port, "proto, port, packets", window, Span::Day);
+    let now = of((Some(since), Some(until)));
+    let before = of((Some(since.saturating_sub(WEEK)), Some(until.saturating_sub(WEEK))));
     format!(
         "select proto, port, packets, week_before, 1.0 * packets / nullif(week_before, 0) ratio from (\
-         select proto, port, \
-         sum(case when minute >= {since} then packets else 0 end) packets, \
-         sum(case when minute < {until} - interval '7 days' then packets else 0 end) week_before \
-         from minutes_ports where port is not null and {sensor} \
-         and minute >= {since} - interval '7 days' and minute < {until} \
-         and (minute >= {since} or minute < {until} - interval '7 days') group by proto, port) \
-         where {now} and {before} order by ratio {order} nulls {nulls}, packets {order}, proto, port limit {limit}",
-        sensor = p.sensor_only(),
-        limit = p.limit
+         select proto, port, sum(packets) packets, sum(week_before) week_before from (\
+         select proto, port, packets, 0 week_before from {now} union all \
+         select proto, port, 0 packets, packets week_before from {before}) \
+         where port is not null group by proto, port) where {condition_now} and {condition_before} \
+         order by ratio {order} nulls {nulls}, packets {order}, proto, port limit {}",
+        p.limit
     )
 }
 
 fn returning(p: &Parameters) -> String {
-    let (since, until) = p.window("minutes_networks");
+    let (since, until) = p.window();
+    let window = (Some(since), Some(until));
+    let now = rows(p, Grouping::Network, "network, packets", window, Span::Minute);
+    // The last packet before the window decides about seven days, so it is wanted to the minute, but only of the week
+    // before; of older ones days tell enough.
+    let week =
+        rows(p, Grouping::Network, "network", (Some(since.saturating_sub(WEEK_AND_DAY)), Some(since)), Span::Minute);
+    let older = rows(p, Grouping::Network, "network", (None, Some(since.saturating_sub(WEEK_AND_DAY))), Span::Hour);
     format!(
-        "select network, max(case when minute < {since} then minute end) last_before, \
-         min(case when minute >= {since} then minute end) back, \
-         sum(case when minute >= {since} then packets else 0 end) packets \
-         from minutes_networks where minute < {until} and {} group by network \
-         having max(case when minute < {since} then minute end) \
-         < min(case when minute >= {since} then minute end) - interval '7 days' \
-         order by packets desc, network limit {}",
-        p.sensor_only(),
+        "select n.network, b.last_before, n.back, n.packets from \
+         (select network, min(t) back, sum(packets) packets from {now} group by network) n join \
+         (select network, max(t) last_before from (select t, network from {week} union all \
+         select t, network from {older}) group by network) b on n.network = b.network \
+         where b.last_before < n.back - interval '7 days' order by packets desc, n.network limit {}",
         p.limit
     )
 }
+
+/// Past this, an hour more or less changes nothing about seven days of silence.
+const WEEK_AND_DAY: i64 = 8 * Span::Day.nanos();
 
 /// Gini coefficient from ranks: 2 Σ i·x(i) / (n Σ x) − (n + 1) / n with x ascending (Gini 1912, in the form of Sen).
 fn concentration(p: &Parameters) -> String {
@@ -287,7 +305,7 @@ fn concentration(p: &Parameters) -> String {
          sum(case when rank > n - 10 then packets else 0 end) / max(total) share_of_ten from (\
          select cast(packets as double) packets, row_number() over (order by packets, network) rank, \
          count(*) over () n, cast(sum(packets) over () as double) total from (\
-         select network, sum(packets) packets from minutes_networks where {} group by network))",
-        p.scope("minute")
+         select network, sum(packets) packets from {} group by network))",
+        rows(p, Grouping::Network, "network, packets", p.asked(), Span::Day)
     )
 }

@@ -1,16 +1,22 @@
 //! Ready-made statistics: a name, a definition in words, and the question in SQL.
 //!
-//! Counts come from roll-ups where there is one for the key. Distinct counts named `sources`, `destinations` or
+//! Counts come from roll-ups where there is one for the key, each part of the window from the coarsest that covers it
+//! exactly ([`window`]). Distinct counts named `sources`, `destinations` or
 //! `networks` that come from a roll-up are sketches with a relative standard error of 1.6 % ([`crate::rollup::sketch`]);
 //! everything else is exact.
 
 mod catalogue;
+mod window;
 
 pub use catalogue::STATISTICS;
 
 use crate::lake::Lake;
 use crate::query::{Answer, Limits, QueryError, nearest};
+use crate::rollup::Span;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::TimestampMicrosecondType;
 use noroshi_model::Nanos;
+use window::Window;
 
 /// What part of the lake a statistic is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +29,14 @@ pub struct Parameters {
     pub sensor: Option<String>,
     /// Rows of a ranking.
     pub limit: usize,
+    /// The last minute that the lake holds; the window of a comparison ends after it unless `until` is given.
+    pub latest: Option<Nanos>,
 }
 
 impl Default for Parameters {
     /// Everything, ten rows.
     fn default() -> Self {
-        Parameters { since: None, until: None, sensor: None, limit: 10 }
+        Parameters { since: None, until: None, sensor: None, limit: 10, latest: None }
     }
 }
 
@@ -45,7 +53,7 @@ pub struct Statistic {
 
 impl Statistic {
     /// The question in SQL.
-    pub fn sql(&self, parameters: &Parameters) -> String {
+    fn sql(&self, parameters: &Parameters) -> String {
         (self.sql)(parameters)
     }
 }
@@ -62,7 +70,34 @@ pub fn find(name: &str) -> Result<&'static Statistic, QueryError> {
 impl Lake {
     /// Answers a ready-made statistic.
     pub async fn statistic(&self, name: &str, parameters: &Parameters, limits: Limits) -> Result<Answer, QueryError> {
-        self.answer(&find(name)?.sql(parameters), limits).await
+        let sql = self.statistic_sql(name, parameters, limits).await?;
+        self.answer(&sql, limits).await
+    }
+
+    /// The question behind a ready-made statistic, its window fixed by what the lake holds now.
+    pub async fn statistic_sql(
+        &self,
+        name: &str,
+        parameters: &Parameters,
+        limits: Limits,
+    ) -> Result<String, QueryError> {
+        let statistic = find(name)?;
+        let latest = match parameters.latest {
+            Some(latest) => Some(latest),
+            None => self.latest_minute(limits).await?,
+        };
+        Ok(statistic.sql(&Parameters { latest, ..parameters.clone() }))
+    }
+
+    /// The last minute with packets. It lies in the last day, so only that day's minutes are looked at.
+    async fn latest_minute(&self, limits: Limits) -> Result<Option<Nanos>, QueryError> {
+        let sql = "select max(minute) from minutes_tools where minute >= (select max(\"day\") from days_tools)";
+        let answer = self.answer(sql, limits).await?;
+        let newest = answer.batches.iter().filter(|batch| batch.num_rows() > 0).find_map(|batch| {
+            let column = batch.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
+            (!column.is_null(0)).then(|| Nanos(column.value(0).saturating_mul(1000)))
+        });
+        Ok(newest)
     }
 }
 
@@ -85,12 +120,16 @@ impl Parameters {
         self.of_sensor().unwrap_or_else(|| "true".to_owned())
     }
 
-    /// The window that is compared with the past, as two expressions: what was asked for, else the last day of the
-    /// data in `table`.
-    fn window(&self, table: &str) -> (String, String) {
-        let end = || format!("(select max(minute) + interval '1 minute' from {table})");
-        let until = self.until.map_or_else(end, instant);
-        let since = self.since.map_or_else(|| format!("({until} - interval '1 day')"), instant);
+    /// What was asked for.
+    fn asked(&self) -> Window {
+        (self.since.map(|since| since.0), self.until.map(|until| until.0))
+    }
+
+    /// The window that is compared with the past: what was asked for, else the last day of the data.
+    fn window(&self) -> (i64, i64) {
+        let end = || self.latest.map_or(0, |latest| latest.0.saturating_add(Span::Minute.nanos()));
+        let until = self.until.map_or_else(end, |until| until.0);
+        let since = self.since.map_or(until.saturating_sub(Span::Day.nanos()), |since| since.0);
         (since, until)
     }
 }

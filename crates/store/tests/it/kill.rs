@@ -15,10 +15,10 @@ use std::process::{Child, Command, Stdio};
 const PACKETS: u64 = 200;
 
 /// Kills of the short form; `NOROSHI_KILLS` asks for more.
-const KILLS: u64 = 24;
+const KILLS: u64 = 16;
 
 /// The example binary that cargo built beside this test.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     here.parent().and_then(Path::parent).unwrap().join("examples").join("crash")
 }
@@ -30,6 +30,16 @@ fn start(folder: &Path, batches: u64) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("example `crash` is built with the tests")
+}
+
+/// Reads so many lines of what the child prints, or all of them.
+pub fn wait_for_lines(child: &mut Child, count: u32) {
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..count {
+        if output.next().is_none() {
+            return;
+        }
+    }
 }
 
 /// xorshift64: the same schedule for the same seed.
@@ -114,5 +124,7 @@ async fn check_end(folder: &Path, total: u64) {
         assert_eq!(lines(&lake.answer(sql, Limits::default()).await.unwrap()), expected, "{sql}");
     }
     assert_eq!(one(&lake, "select sum(packets) from minutes_tools").await as u64, total);
-    assert_eq!(one(&lake, "select sum(packets) from minutes_networks").await as u64, total);
+    for table in ["minutes_networks", "hours_ports", "days_tools", "hours_countries", "days_asns"] {
+        assert_eq!(one(&lake, &format!("select sum(packets) from {table}")).await as u64, total, "{table}");
+    }
 }

@@ -87,6 +87,12 @@ async fn what_was_sent_is_counted() {
     let first = packets.iter().filter(|packet| packet.src == packets[1].src).count();
     let one = format!("select ip(src), count(*) from packets where src = addr('{}') group by 1", packets[1].src);
     assert_eq!(ask(&store.lake, &one).await, [format!("{} {first}", packets[1].src)]);
+    // Equal prefixes stay equal, other addresses stay other, and the secret decides.
+    let hidden = "select count(distinct anonymize(src, 'a')), count(distinct network(anonymize(src, 'a'))), \
+                  bool_or(anonymize(src, 'a') = anonymize(src, 'b')), bool_or(anonymize(src, 'a') = src) \
+                  from (select distinct src from packets where not in_prefix(src, '2001:db8::/32'))";
+    let v4: BTreeSet<_> = packets.iter().filter(|packet| packet.family() == 4).map(|packet| packet.src).collect();
+    assert_eq!(ask(&store.lake, hidden).await, [format!("{} 1 false false", v4.len())]);
     let hour = "select count(*) from packets where ts >= '2026-01-01T01:00:00Z' and ts < '2026-01-01T01:00:10Z'";
     assert_eq!(ask(&store.lake, hour).await, ["100"]);
 }
@@ -193,6 +199,7 @@ async fn every_statistic_answers() {
         until: Some("2026-01-01T00:05:00Z".parse().unwrap()),
         sensor: Some("o'hare".into()),
         limit: 3,
+        latest: None,
     };
     let limits = Limits::default();
     for statistic in STATISTICS {

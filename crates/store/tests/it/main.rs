@@ -1,9 +1,12 @@
 //! Integration tests of the store, one binary.
 
+mod backup;
+mod concurrent;
 mod findings;
 mod interop;
 mod journal;
 mod kill;
 mod lake;
 mod maintain;
+mod rollups;
 mod sample;

@@ -48,6 +48,28 @@ pub fn journal_batch(sensor: &str, first: u64, last: u64) -> JournalBatch {
     }
 }
 
+/// Packets from the `start`th on that do not compress: a disk is full sooner.
+#[allow(dead_code)] // used by the example alone
+pub fn noisy_batch(sensor: &str, start: u64, first_seq: u64, count: u64) -> JournalBatch {
+    let mut state = start | 1;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let noisy = |n| {
+        let mut row = packet(n);
+        (row.seq, row.ack) = (noise() as u32, noise() as u32);
+        (row.sport, row.ip_id, row.window) = (noise() as u16, noise() as u16, noise() as u16);
+        row
+    };
+    let rows = (start..start + count).map(noisy).collect();
+    let batch = packets_record_batch(&PacketBatch { rows, sensor: sensor.into(), ..PacketBatch::default() });
+    let last_seq = first_seq + count - 1;
+    JournalBatch { first_seq, last_seq, bytes: ipc(&batch), ..journal_batch(sensor, 0, 0) }
+}
+
 /// An Arrow IPC stream of one batch.
 pub fn ipc(batch: &arrow::array::RecordBatch) -> Bytes {
     let mut bytes = Vec::new();
