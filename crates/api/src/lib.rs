@@ -6,6 +6,7 @@
 //! - [`backend`]: what the routes need from the rest of the house; `hub` implements it
 //! - [`exchange`]: what partners and members tell us and take: TAXII, pushed findings, answers to warnings
 //! - [`filter`] and [`query`]: one filter language and one statistics query for API, portal and command line
+//! - [`flight_sql`]: SQL for programs that speak Arrow
 //! - [`live`]: what arrives this second, sampled honestly
 //! - [`memory`]: a backend over packets and a report in memory, for tests, development and small captures
 //!
@@ -15,6 +16,7 @@ pub mod assets;
 pub mod backend;
 pub mod exchange;
 pub mod filter;
+pub mod flight_sql;
 pub mod guard;
 pub mod handlers;
 pub mod live;

@@ -5,6 +5,7 @@ use crate::output::Output;
 use noroshi_model::Nanos;
 use noroshi_store::format::{Format, WriteError};
 use noroshi_store::{Enrich, Lake, Limits, Origin, QueryError, Rows};
+use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +27,18 @@ impl Place {
         })
     }
 
+    /// The data folder, which no hub may use until the lock is dropped. The folder is made when there is none.
+    pub fn exclusive(&self) -> Result<(PathBuf, File), Failure> {
+        let data = self.data()?;
+        let at = |error: std::io::Error| Failure::from(error).at(data.display());
+        std::fs::create_dir_all(&data).map_err(at)?;
+        let lock = File::options().create(true).truncate(false).write(true).open(data.join("lock")).map_err(at)?;
+        lock.try_lock().map_err(|_| {
+            Failure::failed("a hub is using this folder").at(data.display()).hint("stop it first, then try again")
+        })?;
+        Ok((data, lock))
+    }
+
     /// The lake, for reading, with what is known of addresses on this machine.
     pub fn lake(&self) -> Result<Lake, Failure> {
         let dir = self.data()?.join("lake");
@@ -34,7 +47,7 @@ impl Place {
 }
 
 /// Countries and networks from imported tables; without them `country` and `asn` are null.
-fn knowledge() -> Enrich {
+pub fn knowledge() -> Enrich {
     let opened = noroshi_enrich::default_dir().and_then(|dir| noroshi_enrich::Knowledge::open(&dir).ok());
     let Some(knowledge) = opened else { return Enrich::none() };
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -54,3 +54,16 @@ impl Drop for Progress {
         self.finish();
     }
 }
+
+/// A count of rows under way, named by their file.
+#[cfg(feature = "hub")]
+pub fn rows(path: &std::path::Path) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND));
+    let style = ProgressStyle::with_template("{spinner} {pos} rows  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_message(crate::terminal::escape(&path.to_string_lossy()).into_owned());
+    bar
+}

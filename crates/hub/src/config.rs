@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub const SENSOR_LISTEN: &str = "127.0.0.1:7443";
 /// Where people connect unless told otherwise; any free port when this one is taken.
 pub const PORTAL_LISTEN: &str = "127.0.0.1:7480";
+/// Where programs ask the lake in SQL unless told otherwise; any free port when this one is taken.
+pub const FLIGHT_SQL_LISTEN: &str = "127.0.0.1:7481";
 
 /// Configuration of a hub, as read from a file.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -21,6 +23,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Loopback address and port for people. Default 127.0.0.1:7480; port 0 takes any free one.
     pub portal: SocketAddr,
+    /// Loopback address and port for Flight SQL. Default 127.0.0.1:7481; port 0 takes any free one.
+    pub flight_sql: SocketAddr,
     /// HOST:PORT that goes into invitations, where it differs from `listen` (NAT, another name).
     pub advertise: Option<String>,
     /// Policy requested of sensors that enrol from now on.
@@ -47,6 +51,7 @@ impl Default for Config {
             data: default_folder(),
             listen: SENSOR_LISTEN.parse().expect("a constant"),
             portal: PORTAL_LISTEN.parse().expect("a constant"),
+            flight_sql: FLIGHT_SQL_LISTEN.parse().expect("a constant"),
             advertise: None,
             default_policy: Policy {
                 payload_bytes: DEFAULT_PAYLOAD_BYTES,
@@ -81,7 +86,7 @@ impl Config {
         let refused = |text: String| HubError::Config { path: path.to_owned(), text };
         let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
         const KEYS: &[&str] =
-            &["data", "listen", "portal", "advertise", "default_policy", "lake", "workers", "warning"];
+            &["data", "listen", "portal", "flight_sql", "advertise", "default_policy", "lake", "workers", "warning"];
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
             let near = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
             return Err(refused(format!("\"{key}\" is not a setting{near} (settings: {})", KEYS.join(", "))));

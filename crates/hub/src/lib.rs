@@ -22,6 +22,7 @@ pub mod error;
 pub mod fleet;
 pub mod live;
 pub mod portal;
+pub mod questions;
 pub mod rollout;
 pub mod services;
 pub mod state;

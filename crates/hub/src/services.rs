@@ -16,6 +16,7 @@
 use crate::Fleet;
 use crate::config::Config;
 use futures::future::BoxFuture;
+use noroshi_store::lake::Keeping;
 use noroshi_store::{Journal, Lake, Mover};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Pause between moves, so that a busy journal is moved in few large commits.
 const MOVE_EVERY: Duration = Duration::from_secs(2);
+/// Pause between rounds of keeping the lake.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// What a service may use.
 #[derive(Clone)]
@@ -76,9 +79,32 @@ pub fn standard() -> Vec<Service> {
     vec![
         Service::new("live", crate::live::start),
         Service::new("mover", mover),
+        Service::new("keeper", keeper),
         Service::new("watch", crate::watch::run),
         Service::new("portal", crate::portal::run),
+        Service::new("flight sql", crate::questions::run),
     ]
+}
+
+/// Compacts, keeps tables within their budgets, removes files that no version needs.
+async fn keeper(context: Context) -> ServiceResult {
+    let Some(lake) = context.lake else { return Ok(()) };
+    let (keeping, mut round) = (Keeping::default(), tokio::time::interval(KEEP_EVERY));
+    loop {
+        tokio::select! {
+            () = context.stop.cancelled() => return Ok(()),
+            _ = round.tick() => {}
+        }
+        match lake.keep(&keeping, crate::questions::now()).await {
+            Ok(kept) => {
+                for freed in kept.freed {
+                    let (rows, bytes) = (freed.rows, freed.bytes);
+                    tracing::info!(table = freed.table, rows, bytes, "the oldest hours were given up");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the lake cannot be kept; trying again"),
+        }
+    }
 }
 
 async fn mover(context: Context) -> ServiceResult {

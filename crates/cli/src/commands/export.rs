@@ -1,4 +1,6 @@
-//! `noroshi export`: what a report may tell others, in their own format.
+//! `noroshi export`: what a report may tell others in their own format, and tables of the lake.
+
+mod table;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -28,7 +30,7 @@ Examples:
 What is withheld, and why, stands on standard error. No source is named on evidence that can be forged, and no address
 of the monitored space leaves unless --reveal-monitored says that it is no secret.";
 
-/// A report in other people's formats: STIX 2.1, MISP, blocklists, Flowspec, Shadowserver's CSV.
+/// A report in other people's formats (STIX 2.1, MISP, blocklists, Flowspec, Shadowserver's CSV), or a table of the lake.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -38,7 +40,10 @@ pub struct Args {
 }
 
 #[derive(clap::Subcommand)]
+#[allow(clippy::large_enum_variant)] // built once
 enum What {
+    /// A table of the lake, or a part of it: csv, parquet, arrow, json.
+    Table(table::Args),
     /// A STIX 2.1 bundle.
     #[command(after_help = "Example:\n  noroshi export stix --report report.json --tlp green --output bundle.json")]
     Stix {
@@ -153,6 +158,7 @@ enum FormArg {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.what {
+        What::Table(args) => table::run(&args),
         What::Stix { common, markings } => {
             let markings = match markings {
                 MarkingsArg::V1 => Markings::V1,

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, REFUSED};
 use crate::lake::{Place, block_on};
-use noroshi_store::lake::Lake;
+use noroshi_store::lake::{Lake, TableSize};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -29,11 +29,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let dir = args.place.lake()?.dir().to_owned();
+    let _lock = if args.repair { Some(args.place.exclusive()?.1) } else { None };
     block_on(async {
         let lake = Lake::open(&dir).await?;
         let checks = lake.check(args.repair).await?;
         let mut out = std::io::stdout().lock();
-        let mut damaged = 0;
+        let (mut damaged, sizes) = (0, lake.sizes().await?);
         for check in &checks {
             let state = if check.damage.is_empty() { "whole" } else { "DAMAGED" };
             writeln!(
@@ -41,6 +42,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
                 "{:20} {:8} {:>6} files {:>12} rows {:>14} bytes",
                 check.table, state, check.files, check.rows, check.bytes
             )?;
+            let size = sizes.iter().find(|size| size.table == check.table);
+            if let Some(days) = size.and_then(TableSize::days_left) {
+                writeln!(out, "  full in {days:.1} days at this rate, then the oldest hours go")?;
+            }
             for damage in &check.damage {
                 let done = if args.repair { "; set aside" } else { "" };
                 writeln!(out, "  {}: {} ({} rows){done}", damage.path, damage.reason, damage.rows)?;

@@ -31,6 +31,8 @@ use std::process::ExitCode;
 #[cfg(feature = "hub")]
 mod alert;
 mod analyze;
+#[cfg(feature = "hub")]
+mod backup;
 mod brief;
 mod correlate;
 #[cfg(feature = "hub")]
@@ -51,6 +53,8 @@ mod malware_run;
 mod packets;
 #[cfg(feature = "hub")]
 mod query;
+#[cfg(feature = "hub")]
+mod restore;
 #[cfg(feature = "hub")]
 mod sensor;
 mod simulate;
@@ -93,6 +97,10 @@ pub enum Command {
     Alert(alert::Args),
     #[cfg(feature = "hub")]
     Fsck(fsck::Args),
+    #[cfg(feature = "hub")]
+    Backup(backup::Args),
+    #[cfg(feature = "hub")]
+    Restore(restore::Args),
     Geo(geo::Args),
 }
 
@@ -129,6 +137,10 @@ impl Command {
             Command::Alert(args) => alert::run(args),
             #[cfg(feature = "hub")]
             Command::Fsck(args) => fsck::run(args),
+            #[cfg(feature = "hub")]
+            Command::Backup(args) => backup::run(args),
+            #[cfg(feature = "hub")]
+            Command::Restore(args) => restore::run(args),
             Command::Geo(args) => geo::run(args),
         }
     }

@@ -21,6 +21,8 @@ mod intake;
 mod kills;
 #[cfg(feature = "hub")]
 mod lab;
+#[cfg(feature = "hub")]
+mod lake;
 mod malware;
 #[cfg(feature = "hub")]
 mod net;

@@ -5,6 +5,7 @@ mod clock;
 mod enrolment;
 mod evil;
 mod exchange;
+mod flight_sql;
 mod live;
 mod portal;
 mod replay;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "hub")]
 mod foreign;
+#[cfg(feature = "hub")]
+mod lake;
 mod output;
 mod report;
 
@@ -23,6 +25,7 @@ Examples:
   noroshi import cowrie.json --table sessions --output sessions.parquet
   zcat conn.log.gz | noroshi import - --from zeek-tsv --output - | head
   noroshi import bundle.stix.json event.misp.json --format json
+  noroshi import day.parquet --into packets
 
 Every line is accounted for: lines = rows + headers, comments and blanks + continued + rejected.
 A line that is broken is reported with its number, the rest is kept.";
@@ -47,6 +50,13 @@ pub struct Args {
     /// Which rows go there: each record, dialogues put together, or packets (of logs that have packets).
     #[arg(long, value_enum, default_value = "records", requires = "output")]
     table: Table,
+    /// Load Parquet files into this table of the lake; a file that was loaded before brings nothing twice.
+    #[cfg(feature = "hub")]
+    #[arg(long, value_name = "TABLE", conflicts_with_all = ["from", "output", "rejects"])]
+    into: Option<String>,
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    place: crate::lake::Place,
     /// Where all rejected lines go, as NDJSON.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -61,6 +71,10 @@ struct Input {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let inputs = inputs(&args.paths)?;
+    #[cfg(feature = "hub")]
+    if let Some(table) = &args.into {
+        return lake::run(&inputs, table, &args.place);
+    }
     let mut output = args.output.as_deref().map(|path| Output::create(path, args.table)).transpose()?;
     let mut rejects = args.rejects.as_deref().map(output::create).transpose()?;
     let mut report = report::Report::default();
