@@ -23,6 +23,7 @@ builtin!(
     "synchronised-botnets",
     "member-attacks",
     "ipv6-darknet",
+    "living-hour",
 );
 
 /// The names alone.
