@@ -53,6 +53,9 @@ pub enum Command {
         /// Replay from the start, even if this folder has delivered it before.
         #[arg(long)]
         again: bool,
+        /// After the replay, let these captures go round for ever at their own pace, their times moved to the present.
+        #[arg(long, value_name = "PATH", requires = "replay")]
+        then: Vec<PathBuf>,
         /// Go on after the replay, obeying the hub.
         #[arg(long)]
         stay: bool,
@@ -215,7 +218,7 @@ async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Writ
             say(out, format_args!("next: noroshi-sensor run --replay CAPTURE --state {}", state.path().display()));
             Ok(())
         }
-        Command::Run { replay, interface: _, speed, from_now, until_now, again, stay, ceiling, lures, state } => {
+        Command::Run { replay, interface: _, speed, from_now, until_now, again, then, stay, ceiling, lures, state } => {
             let retime = match (from_now, until_now) {
                 (true, _) => Retime::FirstIsNow,
                 (_, true) => Retime::LastIsNow,
@@ -224,7 +227,7 @@ async fn dispatch(command: Command, live: Option<Interfaces>, out: &mut dyn Writ
             let source = match live {
                 Some(interfaces) => SourceOptions::Open(Box::new(interfaces)),
                 None if replay.is_empty() => SourceOptions::Nothing,
-                None => SourceOptions::Replay { paths: replay, speed, retime, again },
+                None => SourceOptions::Replay { paths: replay, speed, retime, again, then },
             };
             let options = RunOptions { state: state.path(), source, ceiling, stay, lures: lures.options()? };
             let done = run(options, signals()).await?;

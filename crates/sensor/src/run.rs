@@ -56,6 +56,8 @@ pub enum SourceOptions {
         retime: Retime,
         /// From the start, even if this replay was done before.
         again: bool,
+        /// After the end, these go round for ever at their own pace, moved to the present.
+        then: Vec<PathBuf>,
     },
 }
 
@@ -203,11 +205,12 @@ fn open_source(options: SourceOptions, state: &StateDir, spool: &Spool) -> Resul
     match options {
         SourceOptions::Open(source) => Ok(source),
         SourceOptions::Nothing => Ok(Box::new(Quiet)),
-        SourceOptions::Replay { paths, speed, retime, again } => {
+        SourceOptions::Replay { paths, speed, retime, again, then } => {
             let stream = spool.state();
             let shift = shift(&paths, retime)?;
             let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            let plan = ReplayPlan { paths: paths.iter().map(absolute).collect(), speed, shift };
+            let all = |paths: &[PathBuf]| paths.iter().map(absolute).collect();
+            let plan = ReplayPlan { paths: all(&paths), speed, shift, then: all(&then) };
             let progress = state.replay_base(&plan, &stream.epoch.to_string(), stream.last_seq, again)?;
             // A resumed replay keeps the shift it began with.
             let plan = ReplayPlan { shift: progress.plan.shift, ..plan };
@@ -221,7 +224,7 @@ fn shift(paths: &[PathBuf], retime: Retime) -> Result<i64, SensorError> {
     if retime == Retime::Keep {
         return Ok(0);
     }
-    let plan = ReplayPlan { paths: paths.to_vec(), speed: None, shift: 0 };
+    let plan = ReplayPlan { paths: paths.to_vec(), speed: None, shift: 0, then: Vec::new() };
     let mut replay = Replay::open(plan, 0)?;
     let mut latest = None;
     while let crate::source::Taken::Packets { raw, .. } = replay.next(Duration::ZERO)? {

@@ -95,8 +95,13 @@ async fn the_link_opens_a_portal_that_shows_what_arrives() {
 
     lab.enrol("kyoto").await.unwrap();
     let mut options = lab.options("kyoto", &path);
-    options.source =
-        SourceOptions::Replay { paths: vec![path.clone()], speed: None, retime: Retime::LastIsNow, again: false };
+    options.source = SourceOptions::Replay {
+        paths: vec![path.clone()],
+        speed: None,
+        retime: Retime::LastIsNow,
+        again: false,
+        then: Vec::new(),
+    };
     noroshi_sensor::run::run(options, CancellationToken::new()).await.unwrap();
     let packets = expected_packets(&path);
     let now = browser.until("/api/v1/now", |now| now["packets"] == packets).await;

@@ -7,7 +7,7 @@ use super::{Source, SourceError, Taken};
 use noroshi_packet::capture::{RawBatch, RawRecord, Reader, discover};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Packets of one paced batch come due within this time.
 const SLICE: Duration = Duration::from_millis(20);
@@ -21,6 +21,9 @@ pub struct ReplayPlan {
     pub speed: Option<f64>,
     /// Nanoseconds added to every capture time.
     pub shift: i64,
+    /// After the end, these go round for ever at their own pace, moved to the present.
+    #[serde(default)]
+    pub then: Vec<PathBuf>,
 }
 
 /// How far a replay has come, kept beside the spool.
@@ -80,6 +83,22 @@ impl Replay {
         let Some(path) = self.files.pop_front() else { return Ok(false) };
         let reader = Reader::open(&path).map_err(|source| SourceError::Capture { path: path.clone(), source })?;
         self.reader = Some((path, reader));
+        Ok(true)
+    }
+
+    /// Begins the next round of what goes on for ever; false when nothing does.
+    fn go_round(&mut self) -> Result<bool, SourceError> {
+        if self.plan.then.is_empty() {
+            return Ok(false);
+        }
+        let paths = std::mem::take(&mut self.plan.then);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64);
+        let mut round = Replay::open(ReplayPlan { paths: paths.clone(), speed: None, shift: 0, then: Vec::new() }, 0)?;
+        let first = round.read()?.and_then(|raw| raw.records.iter().find(|record| record.has_time).map(|r| r.ts));
+        let Some(first) = first else { return Ok(false) };
+        // The round begins now, whatever was to be skipped before: a round is never taken up in its middle.
+        let shift = now.saturating_sub(first);
+        *self = Replay::open(ReplayPlan { speed: Some(1.0), shift, then: paths.clone(), paths }, 0)?;
         Ok(true)
     }
 
@@ -160,9 +179,13 @@ fn cut(raw: &RawBatch, from: usize, to: usize) -> RawBatch {
 
 impl Source for Replay {
     fn next(&mut self, wait: Duration) -> Result<Taken, SourceError> {
-        match self.plan.speed {
-            Some(speed) => self.paced(speed, wait),
-            None => Ok(self.read()?.map_or(Taken::Ended, |raw| Taken::Packets { raw, kernel_drops: 0 })),
+        let taken = match self.plan.speed {
+            Some(speed) => self.paced(speed, wait)?,
+            None => self.read()?.map_or(Taken::Ended, |raw| Taken::Packets { raw, kernel_drops: 0 }),
+        };
+        match taken {
+            Taken::Ended if self.go_round()? => Ok(Taken::Idle),
+            taken => Ok(taken),
         }
     }
 
