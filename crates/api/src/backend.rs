@@ -9,7 +9,9 @@ use crate::live::Live;
 use crate::query::{Answer, Query};
 use crate::scope::Scope;
 use crate::views::{
-    AttackView, CampaignView, Enrolment, Known, NowView, PacketView, Page, Policy, PolicyPreview, ScanView, SensorView,
+    AttackView, CampaignView, Enrolment, Known, MemberView, MessageView, NowView, OutlookView, PacketView, Page,
+    Policy, PolicyPreview, PolicyRevision, RulePreview, RuleTrial, SampleView, ScanView, SensorView, SessionDetail,
+    SessionView, SurgeView, WarningView,
 };
 use async_trait::async_trait;
 use noroshi_model::Nanos;
@@ -103,6 +105,45 @@ pub trait Backend: Send + Sync + 'static {
     async fn set_policy(&self, scope: &Scope, name: &str, policy: Policy) -> Answered<SensorView>;
     /// What a policy would do to one real record.
     async fn preview_policy(&self, scope: &Scope, name: &str, policy: &Policy) -> Answered<PolicyPreview>;
+    /// What was requested of a sensor so far, newest first.
+    async fn policies(&self, scope: &Scope, name: &str) -> Answered<Page<PolicyRevision>>;
+    /// Requests an earlier policy again.
+    async fn roll_back(&self, scope: &Scope, name: &str, revision: u64) -> Answered<SensorView>;
+    /// Says where a sensor stands: longitude and latitude in degrees.
+    async fn place(&self, scope: &Scope, name: &str, place: [f64; 2]) -> Answered<SensorView>;
     /// Makes a one-time enrolment token for a new sensor.
     async fn add_sensor(&self, scope: &Scope, name: &str) -> Answered<Enrolment>;
+    /// Cuts a sensor off for good.
+    async fn revoke_sensor(&self, scope: &Scope, name: &str) -> Answered<()>;
+    /// Removes everything that came from the replayed sample.
+    async fn remove_sample(&self, scope: &Scope) -> Answered<()>;
+
+    /// Dialogues with honeypots, newest first.
+    async fn sessions(&self, scope: &Scope, filter: &SessionFilter, slice: Slice) -> Answered<Page<SessionView>>;
+    /// One dialogue with all its steps.
+    async fn session(&self, scope: &Scope, id: &str) -> Answered<SessionDetail>;
+    /// Files that were seen, most frequent first.
+    async fn samples(&self, scope: &Scope, slice: Slice) -> Answered<Page<SampleView>>;
+    /// Unusual rises, newest first.
+    async fn surges(&self, scope: &Scope) -> Answered<Page<SurgeView>>;
+    /// What is expected next, and how good such forecasts were.
+    async fn outlook(&self, scope: &Scope) -> Answered<Page<OutlookView>>;
+
+    /// How warning goes.
+    async fn warning(&self, scope: &Scope) -> Answered<WarningView>;
+    /// Messages, newest first.
+    async fn messages(&self, scope: &Scope, slice: Slice) -> Answered<Page<MessageView>>;
+    /// What a rule would have done.
+    async fn try_rule(&self, scope: &Scope, rule: &RuleTrial) -> Answered<RulePreview>;
+    /// Organisations that are warned.
+    async fn members(&self, scope: &Scope) -> Answered<Page<MemberView>>;
+}
+
+/// Which dialogues.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionFilter {
+    /// Words that must occur in a command, a login, a URL or a hash.
+    pub text: String,
+    /// Only from this source.
+    pub src: Option<noroshi_model::Addr>,
 }

@@ -196,6 +196,7 @@ impl From<PeopleError> for Problem {
     fn from(error: PeopleError) -> Self {
         let code = match &error {
             PeopleError::WrongCredentials => Code::WrongCredentials,
+            PeopleError::CodeNeeded => Code::CodeNeeded,
             PeopleError::Wait(_) => Code::TooManyTries,
             PeopleError::LinkSpent => Code::LinkSpent,
             PeopleError::Refused(_) => Code::BadRequest,

@@ -16,6 +16,8 @@ pub enum Code {
     NotAllowed,
     /// Name, password or code is wrong.
     WrongCredentials,
+    /// The password fits; a code of the second factor is missing.
+    CodeNeeded,
     /// The one-time link is used, expired or was never made.
     LinkSpent,
     /// Too many tries; see `Retry-After`.
@@ -40,7 +42,7 @@ impl Code {
     /// HTTP status of the code.
     pub const fn status(self) -> StatusCode {
         match self {
-            Code::NotSignedIn | Code::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Code::NotSignedIn | Code::WrongCredentials | Code::CodeNeeded => StatusCode::UNAUTHORIZED,
             Code::NotAllowed | Code::ForeignOrigin => StatusCode::FORBIDDEN,
             Code::LinkSpent => StatusCode::GONE,
             Code::TooManyTries => StatusCode::TOO_MANY_REQUESTS,

@@ -1,6 +1,6 @@
 //! A statistics query and its answer: what Explore asks, and what everything else can ask too.
 
-use crate::filter::{Expr, Field, FilterError, parse, sql_column};
+use crate::filter::{Expr, Field, FilterError, parse, sql_shown};
 use noroshi_model::Nanos;
 use noroshi_model::time::SECOND;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,18 @@ pub enum Measure {
     Sources,
     /// Distinct destinations.
     Destinations,
+}
+
+impl Measure {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Measure::Packets => "packets",
+            Measure::Bytes => "bytes",
+            Measure::Sources => "sources",
+            Measure::Destinations => "destinations",
+        }
+    }
 }
 
 /// A statistics query, checked.
@@ -91,7 +103,8 @@ impl RawQuery {
         let filter = parse(self.filter.as_deref().unwrap_or_default())?;
         let (from, to) = range(self.from.as_deref(), self.to.as_deref(), now)?;
         let seconds = ((to.0 - from.0) / SECOND).max(1) as u64;
-        let slot_seconds = self.slot.unwrap_or_else(|| fitting_slot(seconds)).max(1);
+        // A slot longer than the range shows as much as one of its length.
+        let slot_seconds = self.slot.unwrap_or_else(|| fitting_slot(seconds)).clamp(1, seconds.max(86_400));
         if seconds / slot_seconds > MAX_POINTS {
             let least = seconds.div_ceil(MAX_POINTS);
             return Err(QueryError::Parameter(format!("slot is too short for this range; at least {least} seconds")));
@@ -126,6 +139,9 @@ fn fields(text: &str) -> Result<Vec<Field>, QueryError> {
     }
 }
 
+/// 2200-01-01: times past it are mistakes, and leave room to reckon with.
+const LATEST: i64 = 7_258_118_400 * SECOND;
+
 /// The range between two texts; `-24h` counts back from the end.
 pub fn range(from: Option<&str>, to: Option<&str>, now: Nanos) -> Result<(Nanos, Nanos), QueryError> {
     let at = |name: &str, text: &str, base: Nanos| -> Result<Nanos, QueryError> {
@@ -141,6 +157,9 @@ pub fn range(from: Option<&str>, to: Option<&str>, now: Nanos) -> Result<(Nanos,
     let from = at("from", from.filter(|text| !text.is_empty()).unwrap_or("-24h"), to)?;
     if from >= to {
         return Err(QueryError::Parameter("from must be before to".into()));
+    }
+    if from.0 < 0 || to.0 > LATEST {
+        return Err(QueryError::Parameter("from and to: between the years 1970 and 2200".into()));
     }
     Ok((from, to))
 }
@@ -176,31 +195,31 @@ impl Query {
         Nanos(self.from.0.div_euclid(slot) * slot)
     }
 
-    /// The query behind the table, for people who want to go on by themselves.
+    /// The conditions on table `packets`, for a `WHERE`.
+    pub fn conditions(&self) -> String {
+        let time =
+            [format!("ts >= timestamp '{}'", self.from.rfc3339()), format!("ts < timestamp '{}'", self.to.rfc3339())];
+        time.into_iter().chain(self.filter.as_ref().map(Expr::to_sql)).collect::<Vec<_>>().join("\n  AND ")
+    }
+
+    /// The query behind the table, for people who want to go on by themselves: `noroshi query` answers it.
     pub fn sql(&self) -> String {
         let keys: Vec<_> = self
             .by
             .iter()
-            .map(|field| match sql_column(*field) {
+            .map(|field| match sql_shown(*field) {
                 column if column == field.name() => column,
                 derived => format!("{derived} AS {}", field.name()),
             })
             .collect();
         let places: Vec<_> = (1..=self.by.len()).map(|n| n.to_string()).collect();
-        let order = match self.measure {
-            Measure::Packets => "packets",
-            Measure::Bytes => "bytes",
-            Measure::Sources => "sources",
-            Measure::Destinations => "destinations",
-        };
-        let mut conditions = vec![format!("ts >= '{}'", self.from.rfc3339()), format!("ts < '{}'", self.to.rfc3339())];
-        conditions.extend(self.filter.as_ref().map(Expr::to_sql));
         format!(
             "SELECT {},\n       count(*) AS packets, sum(wire_len) AS bytes,\n       count(DISTINCT src) AS sources, \
-             count(DISTINCT dst) AS destinations\nFROM packets\nWHERE {}\nGROUP BY {}\nORDER BY {order} DESC\nLIMIT {}",
+             count(DISTINCT dst) AS destinations\nFROM packets\nWHERE {}\nGROUP BY {}\nORDER BY {} DESC\nLIMIT {}",
             keys.join(", "),
-            conditions.join("\n  AND "),
+            self.conditions(),
             places.join(", "),
+            self.measure.name(),
             self.groups
         )
     }
@@ -300,10 +319,13 @@ mod tests {
             ("src,dst,dport,sport", "-1h", "by"),
             ("dport", "yesterday", "from"),
             ("dport", "2027-01-01", "from"),
+            ("dport", "1969-01-01", "from"),
         ] {
             let error = raw(by, from).check(NOW).unwrap_err().to_string();
             assert!(error.starts_with(name), "{by} {from}: {error}");
         }
+        let long = RawQuery { slot: Some(u64::MAX), ..raw("dport", "-7d") }.check(NOW).unwrap();
+        assert!(long.points() <= 2, "a slot of any length is safe");
         let short = RawQuery { slot: Some(1), ..raw("dport", "-7d") };
         assert!(short.check(NOW).unwrap_err().to_string().contains("slot"));
     }

@@ -50,11 +50,15 @@ pub enum Right {
     ManagePeople,
     /// The audit log.
     Audit,
+    /// Messages to members and the rules behind them.
+    Warnings,
+    /// The organisations that are warned.
+    Members,
 }
 
 impl Right {
     /// All rights.
-    pub const ALL: [Right; 9] = [
+    pub const ALL: [Right; 11] = [
         Right::Anyone,
         Right::SignedIn,
         Right::Observe,
@@ -64,6 +68,8 @@ impl Right {
         Right::ManageSensors,
         Right::ManagePeople,
         Right::Audit,
+        Right::Warnings,
+        Right::Members,
     ];
 
     /// The matrix of roles and rights.
@@ -79,6 +85,10 @@ impl Right {
             (Right::Findings, SensorHost) => false,
             (Right::Sensors, Administrator | Analyst | SensorHost) => true,
             (Right::Sensors, Member | Reader) => false,
+            (Right::Warnings, Administrator | Analyst | Member) => true,
+            (Right::Warnings, SensorHost | Reader) => false,
+            (Right::Members, Administrator | Analyst) => true,
+            (Right::Members, Member | SensorHost | Reader) => false,
             (Right::ManageSensors | Right::ManagePeople | Right::Audit, Administrator) => true,
             (Right::ManageSensors | Right::ManagePeople | Right::Audit, Analyst | Member | SensorHost | Reader) => {
                 false
@@ -161,6 +171,15 @@ impl Scope {
             Role::Member => own || marking.tlp <= Tlp::Green || (concerns && marking.tlp <= Tlp::Amber),
             Role::SensorHost => false,
             Role::Reader => marking.tlp <= Tlp::Green,
+        }
+    }
+
+    /// Whether a message to that member may be shown.
+    pub fn sees_messages_to(&self, member: &str) -> bool {
+        match self.role {
+            Role::Administrator | Role::Analyst => true,
+            Role::Member => member == self.organisation,
+            Role::SensorHost | Role::Reader => false,
         }
     }
 

@@ -1,5 +1,16 @@
 //! The JSON shapes that the API speaks beside [`crate::query`] and [`crate::live`].
 
+mod outlook;
+mod policy;
+mod sessions;
+mod warning;
+
+pub use noroshi_model::policy::{Anonymise, Policy};
+pub use outlook::*;
+pub use policy::*;
+pub use sessions::*;
+pub use warning::*;
+
 use crate::scope::{Marking, Right, Role};
 use noroshi_model::Nanos;
 use noroshi_model::finding::{Attack, Campaign, Scan};
@@ -33,6 +44,8 @@ pub struct Me {
     pub csrf: String,
     /// Whether what is shown is a replayed sample and not today's traffic.
     pub sample: bool,
+    /// Whether signing in needs a code from a second factor.
+    pub second_factor: bool,
 }
 
 /// Packets per slot, by kind.
@@ -297,67 +310,6 @@ pub struct PacketView {
     pub oddities: Vec<String>,
 }
 
-/// What a sensor may record. Of two policies the effective one is the stricter in every field.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Policy {
-    /// Share of packets recorded, 0 to 1.
-    pub sampling: f64,
-    /// Payload bytes kept per packet.
-    pub payload_bytes: u32,
-    /// What happens to addresses.
-    pub anonymise: Anonymise,
-    /// What is recorded.
-    pub records: Records,
-    /// Prefixes that are observed; empty for all that arrives.
-    pub prefixes: Vec<String>,
-    /// Honeypots that answer.
-    pub honeypots: Vec<String>,
-    /// Bytes per second that honeypots may answer in all.
-    pub reply_bytes_per_second: u64,
-}
-
-/// What happens to source addresses before anything is stored, from free to strict.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Anonymise {
-    /// Kept.
-    None,
-    /// Replaced under a key; common prefixes stay common.
-    PrefixPreserving,
-    /// Cut to /24 or /48.
-    Truncated,
-}
-
-/// Granularity of records, from fine to coarse.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Records {
-    /// One row per packet.
-    Packets,
-    /// Counts per minute only.
-    Minutes,
-}
-
-impl Policy {
-    /// The stricter of both, field by field.
-    pub fn stricter(&self, other: &Policy) -> Policy {
-        let both = |a: &[String], b: &[String]| a.iter().filter(|item| b.contains(item)).cloned().collect::<Vec<_>>();
-        Policy {
-            sampling: self.sampling.min(other.sampling),
-            payload_bytes: self.payload_bytes.min(other.payload_bytes),
-            anonymise: self.anonymise.max(other.anonymise),
-            records: self.records.max(other.records),
-            prefixes: match (self.prefixes.is_empty(), other.prefixes.is_empty()) {
-                (true, _) => other.prefixes.clone(),
-                (_, true) => self.prefixes.clone(),
-                _ => both(&self.prefixes, &other.prefixes),
-            },
-            honeypots: both(&self.honeypots, &other.honeypots),
-            reply_bytes_per_second: self.reply_bytes_per_second.min(other.reply_bytes_per_second),
-        }
-    }
-}
-
 /// How a sensor is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -420,24 +372,18 @@ pub struct SensorView {
     /// What is missing, newest first.
     pub gaps: Vec<Gap>,
     /// What the hub asks for.
+    #[schema(value_type = PolicyShape)]
     pub requested: Policy,
     /// What the host allows at most.
+    #[schema(value_type = Option<PolicyShape>)]
     pub ceiling: Option<Policy>,
     /// What the sensor reported that it applies.
+    #[schema(value_type = Option<PolicyShape>)]
     pub effective: Option<Policy>,
+    /// What the host's ceiling leaves out of the request, as the sensor said.
+    pub remarks: Vec<String>,
     /// Whether what it shows comes from replayed sample data.
     pub sample: bool,
-}
-
-/// One record before and after a policy.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct PolicyPreview {
-    /// Effective policy if this were requested.
-    pub effective: Policy,
-    /// A real packet as it arrived; none when the sensor has not sent any.
-    pub before: Option<PacketView>,
-    /// What would be stored of it; none when it would not be.
-    pub after: Option<PacketView>,
 }
 
 /// How to add a sensor.

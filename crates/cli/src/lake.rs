@@ -41,14 +41,25 @@ impl Place {
 
     /// The lake, for reading, with what is known of addresses on this machine.
     pub fn lake(&self) -> Result<Lake, Failure> {
-        let dir = self.data()?.join("lake");
-        Lake::open_to_read(&dir, knowledge()).map_err(|error| Failure::refused(error).at(dir.display()))
+        let data = self.data()?;
+        let dir = data.join("lake");
+        Lake::open_to_read(&dir, knowledge_beside(data.join("knowledge")))
+            .map_err(|error| Failure::refused(error).at(dir.display()))
     }
 }
 
 /// Countries and networks from imported tables; without them `country` and `asn` are null.
 pub fn knowledge() -> Enrich {
-    let opened = noroshi_enrich::default_dir().and_then(|dir| noroshi_enrich::Knowledge::open(&dir).ok());
+    knowledge_in(noroshi_enrich::default_dir())
+}
+
+/// The tables that the hub of a data folder uses; without them those of this person.
+fn knowledge_beside(dir: PathBuf) -> Enrich {
+    knowledge_in(Some(dir).filter(|dir| dir.is_dir()).or_else(noroshi_enrich::default_dir))
+}
+
+fn knowledge_in(dir: Option<PathBuf>) -> Enrich {
+    let opened = dir.and_then(|dir| noroshi_enrich::Knowledge::open(&dir).ok());
     let Some(knowledge) = opened else { return Enrich::none() };
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));

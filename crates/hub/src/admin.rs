@@ -71,6 +71,11 @@ pub enum Ask {
         /// The sensor.
         name: String,
     },
+    /// Cut a sensor off and remove everything that came from it.
+    Forget {
+        /// The sensor.
+        name: String,
+    },
     /// Is all well?
     Doctor,
 }
@@ -181,6 +186,7 @@ async fn decide(ask: Ask, context: &Context) -> Result<serde_json::Value, HubErr
         Ask::Tag { name, tag, on } => json(fleet.tag(&name, &tag, on).await?),
         Ask::Rollback { name, revision } => json(fleet.rollback(&name, revision).await?),
         Ask::Revoke { name } => json(fleet.revoke(&name).await?),
+        Ask::Forget { name } => json(crate::portal::forget(context, &name).await?),
         Ask::Doctor => {
             let (backlog_batches, backlog_bytes) = context.journal.backlog().await?;
             json(Health {
@@ -263,6 +269,11 @@ impl Client<'_> {
     /// Cuts a sensor off; the answer is how many connections were cut.
     pub async fn revoke(&self, name: String) -> Result<usize, HubError> {
         self.ask(Ask::Revoke { name }).await
+    }
+
+    /// Cuts a sensor off and removes everything that came from it.
+    pub async fn forget(&self, name: String) -> Result<(), HubError> {
+        self.ask(Ask::Forget { name }).await
     }
 
     /// Is all well?

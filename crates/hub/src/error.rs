@@ -54,6 +54,9 @@ pub enum HubError {
     /// The lake.
     #[error(transparent)]
     Lake(#[from] noroshi_store::LakeError),
+    /// Findings and places that the portal keeps.
+    #[error("the portal's own records: {0}")]
+    Portal(#[from] sqlx::Error),
     /// A policy setting.
     #[error(transparent)]
     Policy(#[from] noroshi_model::policy::PolicyError),

@@ -313,6 +313,15 @@ impl Fleet {
         self.change(&name, request, assignments.join(" ")).await
     }
 
+    /// Requests a whole policy and waits a moment for it to be in force.
+    pub async fn request(&self, name: &str, policy: Policy) -> Result<Changed, HubError> {
+        let name = self.known(name).await?;
+        policy.check()?;
+        let (_, before) = self.newest(name.as_str()).await?;
+        let reason = policy.changes(&before).join("; ");
+        self.change(&name, policy, reason).await
+    }
+
     /// Requests an earlier revision again; the one before the newest unless told otherwise.
     pub async fn rollback(&self, name: &str, revision: Option<u64>) -> Result<Changed, HubError> {
         let name = self.known(name).await?;

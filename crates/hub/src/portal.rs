@@ -1,12 +1,19 @@
 //! The portal: the API and its pages over what arrives, on loopback.
 //!
-//! Packets go from the journal into a bounded house in memory as they become durable; detectors look again at what is
-//! kept there whenever it has changed; sensors and their policies are asked of the fleet. Accounts are in `people.db`.
-//! Countries are known when the data folder has tables in `knowledge`.
+//! What was is asked of the lake ([`past`]). What arrives goes from the journal into the live feed and into a bounded
+//! window, at which detectors look again whenever it has changed; what they find is kept ([`kept`]) and is there again
+//! after a start. Sensors and their policies are asked of the fleet. Accounts are in `people.db`. Countries are known
+//! when the data folder has tables in `knowledge`.
 
 mod house;
+mod kept;
+mod outlook;
+mod past;
+mod sessions;
+mod warnings;
 
 pub use house::House;
+pub use kept::Kept;
 
 use crate::services::{Context, ServiceResult};
 use crate::{HubError, config, fleet};
@@ -14,7 +21,7 @@ use arrow_ipc::reader::StreamReader;
 use noroshi_api::assets::Asset;
 use noroshi_api::memory::{Countries, Memory, Setup, own_marking};
 use noroshi_api::people::{People, SqliteRecords};
-use noroshi_api::scope::Tlp;
+use noroshi_api::scope::{Marking, Tlp};
 use noroshi_api::{Door, Settings, router};
 use noroshi_detect::Engine;
 use noroshi_enrich::Knowledge;
@@ -31,8 +38,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
-/// Packets kept for the portal, about 200 bytes each; detectors look at as many.
+/// The sensor that replays the sample day of `noroshi up --demo`. What it saw is kept apart, and can be removed.
+pub const SAMPLE_SENSOR: &str = "sample";
+/// Owner of findings in what it saw.
+const SAMPLE_OWNER: &str = "sample data";
+/// Packets that detectors look at, about 200 bytes each; without a lake the portal shows as many.
 const PACKETS: usize = 500_000;
+/// Packets kept in memory beside a lake: the newest of each sensor stands ready.
+const PACKETS_BESIDE_LAKE: usize = 20_000;
 /// Bytes of the journal that are read at once.
 const READ_BYTES: usize = 4 << 20;
 /// Pause before a journal that could not be read is tried again.
@@ -47,6 +60,8 @@ const DETECT_EVERY: Duration = Duration::from_secs(5);
 const DETECT_REST: u32 = 4;
 /// Scans and sources that findings list at most.
 const LISTED: usize = 2_000;
+/// What is in the journal gets this long to reach the lake before a sensor is forgotten.
+const DRAIN: Duration = Duration::from_secs(15);
 /// Requests under way get this long after a stop; the live feed would go on for ever.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -79,24 +94,30 @@ impl Window {
     }
 }
 
+/// What was observed, and what was replayed as a sample: looked at apart, so that neither colours the other.
+type Windows = [Window; 2];
+
 /// Runs the portal until the hub stops.
 pub async fn run(context: Context) -> ServiceResult {
     let listener = listen(context.config.portal).await?;
     let address = listener.local_addr()?;
     let countries = countries(&context.config.data.join("knowledge"))?;
-    let setup = Setup { packets: PACKETS, countries, sample: false, run: format!("{:x}", System.now().0) };
+    let packets = if context.lake.is_some() { PACKETS_BESIDE_LAKE } else { PACKETS };
+    let setup = Setup { packets, countries, sample: false, run: format!("{:x}", System.now().0) };
     let memory = Arc::new(Memory::new(Arc::new(System), setup.clone()));
-    let house = Arc::new(House::new(memory.clone(), context.clone()));
+    let kept = Kept::open(&context.config.data.join("portal.db")).await?;
+    memory.restore_findings(kept.load().await?);
+    let house = Arc::new(House::new(memory, kept, context.clone()));
     let records = SqliteRecords::open(&context.config.data.join("people.db")).await?;
     let people = Arc::new(People::new(Arc::new(records)));
     drop(context.notices.send(greeting(&people, address).await?));
     let exchange = Arc::new(crate::live::Exchange::open(context.clone()).await?);
     let door = Door::new(house.clone(), people, Settings::default(), asset).with_exchange(exchange);
-    let window = Arc::new(Mutex::new(Window::default()));
+    let windows = Arc::new(Mutex::new(Windows::default()));
     tokio::try_join!(
         serve(listener, door, context.clone()),
-        follow(house.clone(), window.clone(), context.clone()),
-        detect(memory, setup, window, context.clone()),
+        follow(house.clone(), windows.clone(), context.clone()),
+        detect(house.clone(), setup, windows, context.clone()),
         beat(house, context),
     )?;
     Ok(())
@@ -167,7 +188,7 @@ async fn beat(house: Arc<House>, context: Context) -> ServiceResult {
 }
 
 /// Brings what becomes durable into memory.
-async fn follow(house: Arc<House>, window: Arc<Mutex<Window>>, context: Context) -> ServiceResult {
+async fn follow(house: Arc<House>, windows: Arc<Mutex<Windows>>, context: Context) -> ServiceResult {
     let mut durable = context.journal.subscribe();
     let mut last = 0;
     let mut streams: HashMap<(String, [u8; 16]), u64> = HashMap::new();
@@ -195,18 +216,19 @@ async fn follow(house: Arc<House>, window: Arc<Mutex<Window>>, context: Context)
             let before = streams.insert((row.sensor.clone(), row.epoch), row.last_seq);
             house.missed(before.map_or(0, |before| row.first_seq.saturating_sub(before + 1)));
         }
-        let (memory, window) = (house.memory().clone(), window.clone());
-        tokio::task::spawn_blocking(move || rows.iter().for_each(|row| take(row, &memory, &window))).await?;
+        let (memory, windows) = (house.memory().clone(), windows.clone());
+        tokio::task::spawn_blocking(move || rows.iter().for_each(|row| take(row, &memory, &windows))).await?;
     }
     Ok(())
 }
 
-fn take(row: &JournalRow, memory: &Memory, window: &Mutex<Window>) {
+fn take(row: &JournalRow, memory: &Memory, windows: &Mutex<Windows>) {
     match packets(row) {
         Ok(batches) => {
             for batch in batches {
                 memory.append(&batch, true);
-                window.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(batch));
+                let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+                windows[usize::from(row.sensor == SAMPLE_SENSOR)].push(Arc::new(batch));
             }
         }
         Err(error) => tracing::warn!(row = row.row, sensor = row.sensor, %error, "a batch is not shown"),
@@ -233,35 +255,54 @@ fn packets(row: &JournalRow) -> Result<Vec<PacketBatch>, Box<dyn std::error::Err
 ///
 /// Each look starts anew: an engine that has given its findings has closed what was open, and would cut one attack into
 /// as many as there were looks.
-async fn detect(memory: Arc<Memory>, setup: Setup, window: Arc<Mutex<Window>>, context: Context) -> ServiceResult {
-    let (mut looked_at, mut pause) = (0, DETECT_EVERY);
+async fn detect(house: Arc<House>, setup: Setup, windows: Arc<Mutex<Windows>>, context: Context) -> ServiceResult {
+    let (mut looked_at, mut pause) = ([0, 0], DETECT_EVERY);
     loop {
         tokio::select! {
             () = context.stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
         }
-        let (came, batches) = {
-            let window = window.lock().unwrap_or_else(PoisonError::into_inner);
-            (window.came, window.batches.iter().cloned().collect::<Vec<_>>())
-        };
-        if came == looked_at {
-            continue;
+        let began = Instant::now();
+        for (index, owner) in [own_marking(Tlp::Amber).organisation, SAMPLE_OWNER.to_owned()].into_iter().enumerate() {
+            let (came, batches) = {
+                let windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+                (windows[index].came, windows[index].batches.iter().cloned().collect::<Vec<_>>())
+            };
+            if came == looked_at[index] || (index == 1 && house.is_sample_gone()) {
+                continue;
+            }
+            looked_at[index] = came;
+            let (setup, marking) = (setup.clone(), Marking { tlp: Tlp::Amber, organisation: owner });
+            let found = tokio::task::spawn_blocking(move || findings(&batches, setup, &marking)).await?;
+            let changed = house.memory().merge_findings(found);
+            if let Err(error) = house.kept().save(&changed, System.now()).await {
+                tracing::warn!(%error, "findings are shown but not kept");
+            }
         }
-        looked_at = came;
-        let (setup, began) = (setup.clone(), Instant::now());
-        let found = tokio::task::spawn_blocking(move || findings(&batches, setup)).await?;
-        memory.take_findings(found);
         pause = DETECT_EVERY.max(began.elapsed() * DETECT_REST);
     }
 }
 
-fn findings(batches: &[Arc<PacketBatch>], setup: Setup) -> Memory {
+fn findings(batches: &[Arc<PacketBatch>], setup: Setup, marking: &Marking) -> Memory {
     let mut engine = Engine::new(noroshi_detect::Config::default());
     batches.iter().for_each(|batch| engine.observe(PacketBatch::clone(batch)));
     let found = engine.finish(LISTED);
     let memory = Memory::new(Arc::new(System), setup);
     let labels = found.sources.iter().map(|source| (source.address, source.labels.as_slice()));
-    let marking = own_marking(Tlp::Amber);
-    memory.load_findings(&found.attacks, &found.campaigns, &found.scans, labels, &marking, 0);
+    memory.load_findings(&found.attacks, &found.campaigns, &found.scans, labels, marking, 0);
     memory
+}
+
+/// Cuts a sensor off and removes everything that came from it: the sensor first, so that nothing more comes; then what
+/// is still in the journal gets its time to reach the lake, where it is removed. Findings in the sample go when the
+/// portal next looks at the fleet.
+pub(crate) async fn forget(context: &Context, name: &str) -> Result<(), HubError> {
+    context.fleet.revoke(name).await?;
+    let Some(lake) = &context.lake else { return Ok(()) };
+    let began = Instant::now();
+    while context.journal.backlog().await?.0 > 0 && began.elapsed() < DRAIN {
+        tokio::time::sleep(TICK).await;
+    }
+    lake.forget_sensor(name).await?;
+    Ok(())
 }

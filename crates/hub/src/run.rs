@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::{Config, Fleet, HubError, admin, fleet};
 use noroshi_ingest::Ingest;
 use noroshi_ingest::worker::{WorkerCommand, Workers};
-use noroshi_store::{Journal, Lake};
+use noroshi_store::{Enrich, Journal, Lake, Origin};
 use noroshi_wire::Authority;
 use noroshi_wire::server::Connections;
 use std::fs::File;
@@ -47,7 +47,7 @@ impl Hub {
         let fleet = Arc::new(fleet);
         let journal = Journal::open(data.join("journal.db")).await?;
         let lake = match config.lake {
-            true => Some(Lake::open(data.join("lake")).await?),
+            true => Some(Lake::open_with(data.join("lake"), knowledge(&data.join("knowledge"))).await?),
             false => None,
         };
         let listen = config.listen;
@@ -113,6 +113,23 @@ impl Hub {
             tracing::warn!(%error, "the last reports are not saved");
         }
         drop(std::fs::remove_file(self.context.config.admin_socket()));
+    }
+}
+
+/// What the tables in the data folder tell of addresses. A table that does not read is told of, and missed.
+fn knowledge(folder: &Path) -> Enrich {
+    if !folder.is_dir() {
+        return Enrich::none();
+    }
+    match noroshi_enrich::Knowledge::open(folder) {
+        Ok(knowledge) => Enrich::new(move |addr| {
+            let (country, asn) = knowledge.country_and_asn(addr, noroshi_model::Nanos(fleet::nanos(fleet::now())));
+            Origin { country: country.map(noroshi_enrich::Country::bytes), asn }
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "countries and networks are not known");
+            Enrich::none()
+        }
     }
 }
 

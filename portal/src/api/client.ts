@@ -24,6 +24,17 @@ export type AuditEntry = Schemas['AuditEntry'];
 export type Right = Schemas['Right'];
 export type Role = Schemas['Role'];
 export type Enrolment = Schemas['Enrolment'];
+export type PolicyRevision = Schemas['PolicyRevision'];
+export type Session = Schemas['SessionView'];
+export type SessionDetail = Schemas['SessionDetail'];
+export type Sample = Schemas['SampleView'];
+export type Surge = Schemas['SurgeView'];
+export type Outlook = Schemas['OutlookView'];
+export type Expected = Schemas['Expected'];
+export type Warning = Schemas['WarningView'];
+export type Message = Schemas['MessageView'];
+export type RulePreview = Schemas['RulePreview'];
+export type Member = Schemas['MemberView'];
 
 export interface Page<T> {
   items: T[];
@@ -97,5 +108,5 @@ export const api = {
   get: <T>(path: string, params?: Params, signal?: AbortSignal) => send<T>('GET', path, params, undefined, signal),
   post: <T>(path: string, body: unknown = {}) => send<T>('POST', path, undefined, body),
   put: <T>(path: string, body: unknown) => send<T>('PUT', path, undefined, body),
-  delete: (path: string) => send<void>('DELETE', path),
+  delete: (path: string, body?: unknown) => send<void>('DELETE', path, undefined, body),
 };

@@ -18,7 +18,6 @@ export class Resource<T> {
     const abort = new AbortController();
     this.#abort = abort;
     this.refreshing = true;
-    if (this.state === 'failed') this.state = 'loading';
     try {
       const value = await this.fetcher(abort.signal);
       if (abort.signal.aborted) return;

@@ -259,6 +259,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Confirms the offered second factor with its first code. */
+        put: operations["confirm_factor"];
+        /** Offers a second factor: time-based codes of an authenticator app. It counts once a code was confirmed. */
+        post: operations["offer_factor"];
+        /** Gives the second factor up, with a code of it. */
+        delete: operations["remove_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Organisations that are warned. */
+        get: operations["members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages, newest first. A member sees its own. */
+        get: operations["messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/now": {
         parameters: {
             query?: never;
@@ -285,6 +338,23 @@ export interface paths {
         };
         /** This description. */
         get: operations["openapi_json"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/outlook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is expected next, with intervals, and how good such forecasts were. */
+        get: operations["outlook"];
         put?: never;
         post?: never;
         delete?: never;
@@ -345,6 +415,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sample": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends the replayed sample and removes everything that came from it. */
+        delete: operations["remove_sample"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that were left or fetched in dialogues, most frequent first. */
+        get: operations["samples"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/scans": {
         parameters: {
             query?: never;
@@ -391,6 +495,41 @@ export interface paths {
         get: operations["sensor"];
         put?: never;
         post?: never;
+        /** Cuts a sensor off for good: it can neither connect nor send. */
+        delete: operations["revoke"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sensors/{name}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Says where a sensor stands; the map draws it there. Give a town, not a rack. */
+        put: operations["place"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sensors/{name}/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was requested of a sensor so far, newest first. */
+        get: operations["policies"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -425,6 +564,91 @@ export interface paths {
         put?: never;
         /** What a policy would do to one real record, before it is set. */
         post: operations["preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sensors/{name}/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Requests an earlier policy again, as a new revision. */
+        post: operations["roll_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Dialogues with honeypots, newest first. */
+        get: operations["sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One dialogue with all its steps. */
+        get: operations["session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One dialogue as a terminal recording, asciicast version 2. */
+        get: operations["recording"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/surges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts that history does not explain, newest first. */
+        get: operations["surges"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -466,6 +690,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/warning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How warning goes: rules, and messages by what became of them. */
+        get: operations["warning"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/warning/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a rule would have done with the findings that are kept; nothing is sent. */
+        post: operations["try_rule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/welcome": {
         parameters: {
             query?: never;
@@ -497,7 +755,7 @@ export interface components {
             version: string;
         };
         /**
-         * @description What happens to source addresses before anything is stored, from free to strict.
+         * @description What becomes of addresses before anything is stored, from free to strict.
          * @enum {string}
          */
         Anonymise: "none" | "prefix-preserving" | "truncated";
@@ -667,6 +925,15 @@ export interface components {
             /** @description What made the probes. */
             tool: string;
         };
+        /** @description A way in which a member is told. */
+        ChannelView: {
+            /** @description `mail`, `webhook`, `syslog`. */
+            kind: string;
+            /** @description Name within the member. */
+            name: string;
+            /** @description Least severity that goes this way. */
+            severity_min: string;
+        };
         /** @description Whether a filter parses, and what could come next. */
         Checkup: {
             /** @description What could come next. */
@@ -682,7 +949,7 @@ export interface components {
          * @description Why a request was refused or failed. One list of codes, each mapped once to a status.
          * @enum {string}
          */
-        Code: "not-signed-in" | "not-allowed" | "wrong-credentials" | "link-spent" | "too-many-tries" | "foreign-origin" | "bad-request" | "bad-filter" | "not-found" | "conflict" | "too-large" | "unavailable";
+        Code: "not-signed-in" | "not-allowed" | "wrong-credentials" | "code-needed" | "link-spent" | "too-many-tries" | "foreign-origin" | "bad-request" | "bad-filter" | "not-found" | "conflict" | "too-large" | "unavailable";
         /** @description One proposal. */
         Completion: {
             /** @description Character from which it replaces what was typed. */
@@ -709,6 +976,8 @@ export interface components {
         };
         /** @description A name and a password. */
         Credentials: {
+            /** @description Code of the second factor, where the account has one. */
+            code?: string;
             /** @description Account name. */
             name: string;
             /** @description Password. */
@@ -722,6 +991,28 @@ export interface components {
             expires: string;
             /** @description Name of the sensor. */
             name: string;
+        };
+        /** @description A slot that was or will be. */
+        Expected: {
+            /**
+             * Format: double
+             * @description What came; null when it is still to come, or a gap.
+             */
+            actual?: number | null;
+            interval80?: components["schemas"]["Interval"] | null;
+            interval95?: components["schemas"]["Interval"] | null;
+            /**
+             * Format: double
+             * @description What was expected.
+             */
+            point?: number | null;
+            /** @description Start. */
+            start: string;
+        };
+        /** @description A code of a second factor. */
+        FactorCode: {
+            /** @description Six digits. */
+            code: string;
         };
         /** @description A field that can be filtered or grouped by. */
         FieldView: {
@@ -790,6 +1081,35 @@ export interface components {
             run: string;
             /** @description Packets shown per tick, at most. */
             sample: number;
+        };
+        /** @description An incident in one line. */
+        IncidentLine: {
+            /**
+             * Format: double
+             * @description How sure, 0 to 1.
+             */
+            confidence: number;
+            /** @description Id. */
+            id: string;
+            /** @description Kind. */
+            kind: string;
+            /** @description Severity. */
+            severity: string;
+            /** @description Address or prefix. */
+            subject: string;
+        };
+        /** @description Ends of an interval. */
+        Interval: {
+            /**
+             * Format: double
+             * @description High end.
+             */
+            high: number;
+            /**
+             * Format: double
+             * @description Low end.
+             */
+            low: number;
         };
         /** @description A person to be invited. */
         Invite: {
@@ -923,12 +1243,74 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Whether what is shown is a replayed sample and not today's traffic. */
             sample: boolean;
+            /** @description Whether signing in needs a code from a second factor. */
+            second_factor: boolean;
         };
         /**
          * @description What is counted.
          * @enum {string}
          */
         Measure: "packets" | "bytes" | "sources" | "destinations";
+        /** @description An organisation that is warned. */
+        MemberView: {
+            /** @description Its autonomous systems. */
+            asns: number[];
+            /** @description Ways in which it is told, with the kind and the worst that passes. */
+            channels: components["schemas"]["ChannelView"][];
+            /** @description People or desks. */
+            contacts: string[];
+            /** @description Parts of them that nobody uses. */
+            dark: string[];
+            /** @description Short name. */
+            id: string;
+            /** @description `en` or `ja`. */
+            language: string;
+            /**
+             * Format: int64
+             * @description Messages in the last seven days.
+             */
+            messages: number;
+            /** @description Name for people. */
+            name: string;
+            /** @description Its networks. */
+            prefixes: string[];
+            /** @description Hours in which only what cannot wait is sent, local time. */
+            quiet_hours?: string | null;
+            /** @description Time zone. */
+            time_zone: string;
+            /** @description The strictest label that may be sent to it. */
+            tlp_ceiling: components["schemas"]["Tlp"];
+        };
+        /** @description One message to one recipient. */
+        MessageView: {
+            /**
+             * Format: int32
+             * @description Attempts so far.
+             */
+            attempts: number;
+            /** @description When it was decided. */
+            created: string;
+            /** @description Id. */
+            id: string;
+            /** @description What it tells, worst first. */
+            incidents: components["schemas"]["IncidentLine"][];
+            /** @description `immediate`, `digest`, `continuing` or `test`. */
+            kind: string;
+            /** @description The member. */
+            member: string;
+            /** @description Why it was not delivered, or withheld. */
+            reason?: string | null;
+            /** @description `member/channel`. */
+            recipient: string;
+            /** @description Which rule decided it. */
+            rule: string;
+            /** @description The worst inside. */
+            severity: string;
+            /** @description `queued`, `delivered`, `failed` or `withheld`. */
+            state: string;
+            /** @description The strictest label inside. */
+            tlp: components["schemas"]["Tlp"];
+        };
         /** @description Ticks that this viewer did not get. */
         Missed: {
             /**
@@ -1023,6 +1405,26 @@ export interface components {
              * @description Distinct sources of the last 24 hours.
              */
             sources: number;
+        };
+        /** @description A second factor to be confirmed. */
+        Offered: {
+            /** @description What an authenticator app reads, as text or as a picture. */
+            uri: string;
+        };
+        /** @description The outlook for one series. */
+        OutlookView: {
+            /** @description What is counted: `total`, `tcp/445`. */
+            key: string;
+            /** @description Methods that took part in the next one. */
+            methods: string[];
+            score?: components["schemas"]["Score"] | null;
+            /**
+             * Format: int64
+             * @description Length of a slot in seconds.
+             */
+            slot_seconds: number;
+            /** @description Slots, oldest first; the last one is the next to come. */
+            slots: components["schemas"]["Expected"][];
         };
         /** @description One packet as a row. */
         PacketView: {
@@ -1248,6 +1650,117 @@ export interface components {
             total: number;
         };
         /** @description A page of a list. */
+        Page_MemberView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /** @description Its autonomous systems. */
+                asns: number[];
+                /** @description Ways in which it is told, with the kind and the worst that passes. */
+                channels: components["schemas"]["ChannelView"][];
+                /** @description People or desks. */
+                contacts: string[];
+                /** @description Parts of them that nobody uses. */
+                dark: string[];
+                /** @description Short name. */
+                id: string;
+                /** @description `en` or `ja`. */
+                language: string;
+                /**
+                 * Format: int64
+                 * @description Messages in the last seven days.
+                 */
+                messages: number;
+                /** @description Name for people. */
+                name: string;
+                /** @description Its networks. */
+                prefixes: string[];
+                /** @description Hours in which only what cannot wait is sent, local time. */
+                quiet_hours?: string | null;
+                /** @description Time zone. */
+                time_zone: string;
+                /** @description The strictest label that may be sent to it. */
+                tlp_ceiling: components["schemas"]["Tlp"];
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_MessageView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description Attempts so far.
+                 */
+                attempts: number;
+                /** @description When it was decided. */
+                created: string;
+                /** @description Id. */
+                id: string;
+                /** @description What it tells, worst first. */
+                incidents: components["schemas"]["IncidentLine"][];
+                /** @description `immediate`, `digest`, `continuing` or `test`. */
+                kind: string;
+                /** @description The member. */
+                member: string;
+                /** @description Why it was not delivered, or withheld. */
+                reason?: string | null;
+                /** @description `member/channel`. */
+                recipient: string;
+                /** @description Which rule decided it. */
+                rule: string;
+                /** @description The worst inside. */
+                severity: string;
+                /** @description `queued`, `delivered`, `failed` or `withheld`. */
+                state: string;
+                /** @description The strictest label inside. */
+                tlp: components["schemas"]["Tlp"];
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_OutlookView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /** @description What is counted: `total`, `tcp/445`. */
+                key: string;
+                /** @description Methods that took part in the next one. */
+                methods: string[];
+                score?: components["schemas"]["Score"] | null;
+                /**
+                 * Format: int64
+                 * @description Length of a slot in seconds.
+                 */
+                slot_seconds: number;
+                /** @description Slots, oldest first; the last one is the next to come. */
+                slots: components["schemas"]["Expected"][];
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
         Page_PacketView: {
             /** @description False when a part of the data could not be read; `notes` says which. */
             complete: boolean;
@@ -1336,6 +1849,71 @@ export interface components {
                 prefixes: string[];
                 /** @description Role. */
                 role: components["schemas"]["Role"];
+                /** @description Whether signing in needs a second factor. */
+                second_factor: boolean;
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_PolicyRevision: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /** @description When it was requested. */
+                at: string;
+                /** @description What differs from the one before, one line per setting. */
+                changes: string[];
+                /** @description The whole policy. */
+                policy: components["schemas"]["Policy"];
+                /** @description What was asked for, in words. */
+                reason: string;
+                /**
+                 * Format: int64
+                 * @description Counts up.
+                 */
+                revision: number;
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_SampleView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /** @description Family, when one is known. */
+                family?: string | null;
+                /** @description First seen. */
+                first: string;
+                /** @description SHA-256. */
+                hash: string;
+                /** @description Last seen. */
+                last: string;
+                /**
+                 * Format: int64
+                 * @description Sessions that it was seen in.
+                 */
+                sessions: number;
+                /**
+                 * Format: int64
+                 * @description Distinct sources that brought it.
+                 */
+                sources: number;
+                /** @description Places that were named in the same sessions, at most five. */
+                urls: string[];
             }[];
             /** @description What the reader should know. */
             notes: string[];
@@ -1437,6 +2015,8 @@ export interface components {
                 produced: number;
                 /** @description The last day, by slot. */
                 rates: components["schemas"]["Rates"];
+                /** @description What the host's ceiling leaves out of the request, as the sensor said. */
+                remarks: string[];
                 /** @description What the hub asks for. */
                 requested: components["schemas"]["Policy"];
                 /** @description Whether what it shows comes from replayed sample data. */
@@ -1452,6 +2032,126 @@ export interface components {
                 stored: number;
                 /** @description Program version it runs. */
                 version?: string | null;
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_SessionView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Bytes from the client.
+                 */
+                bytes_in: number;
+                /**
+                 * Format: int64
+                 * @description Bytes to the client.
+                 */
+                bytes_out: number;
+                /** @description What the client calls itself. */
+                client?: string | null;
+                /** @description Lines that were typed. */
+                commands: string[];
+                /** @description Country of the source, when known. */
+                country?: string | null;
+                /** @description `user:password`, in the order tried. */
+                credentials: string[];
+                /**
+                 * Format: int32
+                 * @description Destination port.
+                 */
+                dport?: number | null;
+                /** @description Fingerprint of its handshake. */
+                fingerprint?: string | null;
+                /** @description SHA-256 of files that were left or fetched. */
+                hashes: string[];
+                /** @description Stable id. */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description Logins that were accepted.
+                 */
+                logins_accepted: number;
+                /**
+                 * Format: int64
+                 * @description Logins that were refused.
+                 */
+                logins_refused: number;
+                /** @description Which honeypot kept it. */
+                origin: string;
+                /** @description `telnet`, `ssh`, `http`, … */
+                protocol: string;
+                /**
+                 * Format: double
+                 * @description Seconds until it ended.
+                 */
+                seconds: number;
+                /** @description Sensor name. */
+                sensor: string;
+                /** @description Who came. */
+                src?: string | null;
+                /** @description A limit was reached; the rest is missing. */
+                truncated: boolean;
+                /** @description When the connection was made. */
+                ts: string;
+                /** @description Places that the client named to fetch from. */
+                urls: string[];
+            }[];
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description How many there are in all, as far as the caller may see them.
+             */
+            total: number;
+        };
+        /** @description A page of a list. */
+        Page_SurgeView: {
+            /** @description False when a part of the data could not be read; `notes` says which. */
+            complete: boolean;
+            /** @description Items of this page. */
+            items: {
+                /**
+                 * Format: double
+                 * @description What was counted in it.
+                 */
+                count: number;
+                /** @description Filter that selects its packets. */
+                filter: string;
+                /** @description What was counted: `tcp/445`. */
+                key: string;
+                /** @description First seen in this slot. */
+                new: boolean;
+                /**
+                 * Format: double
+                 * @description Adjusted probability of so much, were it as before.
+                 */
+                probability: number;
+                /** @description One sentence. */
+                reason: string;
+                /**
+                 * Format: int64
+                 * @description Length of the slot in seconds.
+                 */
+                slot_seconds: number;
+                /** @description Start of the slot. */
+                start: string;
+                /**
+                 * Format: double
+                 * @description What was usual.
+                 */
+                usual: number;
+                /** @description The series up to now, oldest slot first; null is a gap. */
+                values: (number | null)[];
             }[];
             /** @description What the reader should know. */
             notes: string[];
@@ -1498,32 +2198,57 @@ export interface components {
             prefixes: string[];
             /** @description Role. */
             role: components["schemas"]["Role"];
+            /** @description Whether signing in needs a second factor. */
+            second_factor: boolean;
         };
-        /** @description What a sensor may record. Of two policies the effective one is the stricter in every field. */
-        Policy: {
-            /** @description What happens to addresses. */
-            anonymise: components["schemas"]["Anonymise"];
-            /** @description Honeypots that answer. */
-            honeypots: string[];
-            /**
-             * Format: int32
-             * @description Payload bytes kept per packet.
-             */
-            payload_bytes: number;
-            /** @description Prefixes that are observed; empty for all that arrives. */
-            prefixes: string[];
-            /** @description What is recorded. */
-            records: components["schemas"]["Records"];
-            /**
-             * Format: int64
-             * @description Bytes per second that honeypots may answer in all.
-             */
-            reply_bytes_per_second: number;
+        /** @description Where a sensor stands. */
+        Place: {
             /**
              * Format: double
-             * @description Share of packets recorded, 0 to 1.
+             * @description Degrees north.
              */
-            sampling: number;
+            latitude: number;
+            /**
+             * Format: double
+             * @description Degrees east.
+             */
+            longitude: number;
+        };
+        /**
+         * @description Describes [`Policy`] in the API's document; a test holds both together. Of two policies the effective one is the
+         *     stricter in every field.
+         */
+        Policy: {
+            /** @description What becomes of destination addresses. */
+            destination_addresses: components["schemas"]["Anonymise"];
+            /** @description Capture filters in tcpdump syntax; a packet must pass all of them. */
+            filter: string[];
+            /**
+             * Format: int32
+             * @description Bytes of datagrams that all lures together may send in any second.
+             */
+            lure_bytes: number;
+            /** @description Lures that may run: `telnet`, `dns`, …; none unless both hands name it. */
+            lures: string[];
+            /**
+             * Format: int32
+             * @description First bytes of payload that are kept.
+             */
+            payload_bytes: number;
+            /** @description Destinations that are observed; null for all that arrives, an empty list for none. */
+            prefixes?: string[] | null;
+            /**
+             * Format: int32
+             * @description One packet in this many is kept.
+             */
+            sample_one_in: number;
+            /** @description What becomes of source addresses. */
+            source_addresses: components["schemas"]["Anonymise"];
+            /**
+             * Format: int64
+             * @description Bytes of disk that the sensor may use while the hub is away.
+             */
+            spool_bytes: number;
         };
         /** @description One record before and after a policy. */
         PolicyPreview: {
@@ -1531,6 +2256,24 @@ export interface components {
             before?: components["schemas"]["PacketView"] | null;
             /** @description Effective policy if this were requested. */
             effective: components["schemas"]["Policy"];
+            /** @description What the preview cannot show, for a person. */
+            notes: string[];
+        };
+        /** @description A policy that was requested once. */
+        PolicyRevision: {
+            /** @description When it was requested. */
+            at: string;
+            /** @description What differs from the one before, one line per setting. */
+            changes: string[];
+            /** @description The whole policy. */
+            policy: components["schemas"]["Policy"];
+            /** @description What was asked for, in words. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Counts up.
+             */
+            revision: number;
         };
         /** @description Where a packet of evidence stands. */
         PositionView: {
@@ -1578,21 +2321,97 @@ export interface components {
             /** @description Start of the first slot. */
             start: string;
         };
-        /**
-         * @description Granularity of records, from fine to coarse.
-         * @enum {string}
-         */
-        Records: "packets" | "minutes";
+        /** @description A revision of a policy. */
+        Revision: {
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            revision: number;
+        };
         /**
          * @description What a route needs.
          * @enum {string}
          */
-        Right: "anyone" | "signed-in" | "observe" | "packets" | "findings" | "sensors" | "manage-sensors" | "manage-people" | "audit";
+        Right: "anyone" | "signed-in" | "observe" | "packets" | "findings" | "sensors" | "manage-sensors" | "manage-people" | "audit" | "warnings" | "members";
         /**
          * @description What a person or token is to this installation.
          * @enum {string}
          */
         Role: "administrator" | "analyst" | "member" | "sensor-host" | "reader";
+        /** @description What a rule would have done with the findings that are kept. */
+        RulePreview: {
+            /** @description The newest that fit. */
+            examples: components["schemas"]["IncidentLine"][];
+            /**
+             * Format: int64
+             * @description Findings that fit.
+             */
+            fits: number;
+            /**
+             * Format: int64
+             * @description Findings that were looked at.
+             */
+            of: number;
+            /** @description Findings that fit, per day of the last week, oldest first. */
+            per_day: number[];
+        };
+        /** @description A rule to be tried on what was found. */
+        RuleTrial: {
+            /**
+             * Format: double
+             * @description At least so sure, 0 to 1.
+             */
+            confidence_min?: number;
+            /** @description Only these kinds of attack; all when empty. */
+            kinds?: string[];
+            /** @description Only victims inside these networks; all when empty. */
+            networks?: string[];
+            /**
+             * Format: int64
+             * @description At least so many packets.
+             */
+            packets_min?: number;
+        };
+        /** @description Which incidents are told at once, which wait, which are nobody's concern. The first that matches decides. */
+        RuleView: {
+            /** @description `alert`, `daily` or `ignore`. */
+            action: string;
+            /** @description Whether it comes with the program. */
+            built_in: boolean;
+            /** @description What must hold, in words; empty when it always holds. */
+            conditions: string[];
+            /**
+             * Format: int64
+             * @description Messages of the last seven days that it decided.
+             */
+            messages: number;
+            /** @description Name. */
+            name: string;
+        };
+        /** @description A file that was seen. */
+        SampleView: {
+            /** @description Family, when one is known. */
+            family?: string | null;
+            /** @description First seen. */
+            first: string;
+            /** @description SHA-256. */
+            hash: string;
+            /** @description Last seen. */
+            last: string;
+            /**
+             * Format: int64
+             * @description Sessions that it was seen in.
+             */
+            sessions: number;
+            /**
+             * Format: int64
+             * @description Distinct sources that brought it.
+             */
+            sources: number;
+            /** @description Places that were named in the same sessions, at most five. */
+            urls: string[];
+        };
         /** @description One source probing one port, or many ports. */
         ScanView: {
             /**
@@ -1629,6 +2448,31 @@ export interface components {
             source: string;
             /** @description What made the probes. */
             tool: string;
+        };
+        /** @description How good past forecasts were. */
+        Score: {
+            /**
+             * Format: double
+             * @description Mean absolute error.
+             */
+            error: number;
+            /**
+             * Format: double
+             * @description Share of actual values inside the 80 % interval.
+             */
+            inside80?: number | null;
+            /** @description Its name. */
+            naive?: string | null;
+            /**
+             * Format: double
+             * @description Mean absolute error of the best naive method on the same slots.
+             */
+            naive_error?: number | null;
+            /**
+             * Format: int64
+             * @description Slots scored.
+             */
+            slots: number;
         };
         /**
          * @description How a sensor is.
@@ -1674,6 +2518,8 @@ export interface components {
             produced: number;
             /** @description The last day, by slot. */
             rates: components["schemas"]["Rates"];
+            /** @description What the host's ceiling leaves out of the request, as the sensor said. */
+            remarks: string[];
             /** @description What the hub asks for. */
             requested: components["schemas"]["Policy"];
             /** @description Whether what it shows comes from replayed sample data. */
@@ -1696,6 +2542,125 @@ export interface components {
             key: string[];
             /** @description One value per slot. */
             values: number[];
+        };
+        /** @description A dialogue with all its steps. */
+        SessionDetail: {
+            /** @description In short. */
+            session: components["schemas"]["SessionView"];
+            /** @description In order. */
+            steps: components["schemas"]["Step"][];
+        };
+        /** @description One dialogue with a honeypot. Every text in it was chosen by a stranger. */
+        SessionView: {
+            /**
+             * Format: int64
+             * @description Bytes from the client.
+             */
+            bytes_in: number;
+            /**
+             * Format: int64
+             * @description Bytes to the client.
+             */
+            bytes_out: number;
+            /** @description What the client calls itself. */
+            client?: string | null;
+            /** @description Lines that were typed. */
+            commands: string[];
+            /** @description Country of the source, when known. */
+            country?: string | null;
+            /** @description `user:password`, in the order tried. */
+            credentials: string[];
+            /**
+             * Format: int32
+             * @description Destination port.
+             */
+            dport?: number | null;
+            /** @description Fingerprint of its handshake. */
+            fingerprint?: string | null;
+            /** @description SHA-256 of files that were left or fetched. */
+            hashes: string[];
+            /** @description Stable id. */
+            id: string;
+            /**
+             * Format: int64
+             * @description Logins that were accepted.
+             */
+            logins_accepted: number;
+            /**
+             * Format: int64
+             * @description Logins that were refused.
+             */
+            logins_refused: number;
+            /** @description Which honeypot kept it. */
+            origin: string;
+            /** @description `telnet`, `ssh`, `http`, … */
+            protocol: string;
+            /**
+             * Format: double
+             * @description Seconds until it ended.
+             */
+            seconds: number;
+            /** @description Sensor name. */
+            sensor: string;
+            /** @description Who came. */
+            src?: string | null;
+            /** @description A limit was reached; the rest is missing. */
+            truncated: boolean;
+            /** @description When the connection was made. */
+            ts: string;
+            /** @description Places that the client named to fetch from. */
+            urls: string[];
+        };
+        /** @description One step of a dialogue. */
+        Step: {
+            /**
+             * Format: double
+             * @description Seconds since the connection was made.
+             */
+            at: number;
+            /** @description What came from the client. */
+            input?: string | null;
+            /** @description What happened: `login`, `command`, `download`, … */
+            kind: string;
+            /** @description Whatever else the honeypot noted. */
+            more: string[];
+            /** @description What it was answered. */
+            output?: string | null;
+        };
+        /** @description A count that history does not explain. */
+        SurgeView: {
+            /**
+             * Format: double
+             * @description What was counted in it.
+             */
+            count: number;
+            /** @description Filter that selects its packets. */
+            filter: string;
+            /** @description What was counted: `tcp/445`. */
+            key: string;
+            /** @description First seen in this slot. */
+            new: boolean;
+            /**
+             * Format: double
+             * @description Adjusted probability of so much, were it as before.
+             */
+            probability: number;
+            /** @description One sentence. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Length of the slot in seconds.
+             */
+            slot_seconds: number;
+            /** @description Start of the slot. */
+            start: string;
+            /**
+             * Format: double
+             * @description What was usual.
+             */
+            usual: number;
+            /** @description The series up to now, oldest slot first; null is a gap. */
+            values: (number | null)[];
         };
         /** @description What arrived in one slot of time. */
         Tick: {
@@ -1756,6 +2721,45 @@ export interface components {
          * @enum {string}
          */
         Verdict: "victim" | "infected" | "scanner" | "benign" | "noise" | "targeted" | "unseen";
+        /** @description How warning goes. */
+        WarningView: {
+            /** @description Whether there is anybody to warn. */
+            configured: boolean;
+            /**
+             * Format: int64
+             * @description Messages that members called right.
+             */
+            confirmed: number;
+            /**
+             * Format: int64
+             * @description Messages that the other side accepted.
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description Messages that were given up.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Messages that members called wrong.
+             */
+            false_alarms: number;
+            /** @description What the reader should know. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description Messages waiting for their first or next attempt.
+             */
+            queued: number;
+            /** @description Rules in their order. */
+            rules: components["schemas"]["RuleView"][];
+            /**
+             * Format: int64
+             * @description Messages that the gate kept back.
+             */
+            withheld: number;
+        };
         /** @description What a one-time link needs. */
         Welcome: {
             /** @description The secret of the link. */
@@ -2163,6 +3167,150 @@ export interface operations {
             };
         };
     };
+    confirm_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactorCode"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    offer_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offered"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactorCode"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    members: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MemberView"];
+                };
+            };
+        };
+    };
+    messages: {
+        parameters: {
+            query?: {
+                /** @description Items to skip. */
+                skip?: number;
+                /** @description Items to return, at most 1000; 100 when missing. */
+                take?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_MessageView"];
+                };
+            };
+        };
+    };
     now: {
         parameters: {
             query?: never;
@@ -2197,6 +3345,25 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    outlook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OutlookView"];
+                };
             };
         };
     };
@@ -2297,6 +3464,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    remove_sample: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    samples: {
+        parameters: {
+            query?: {
+                /** @description Items to skip. */
+                skip?: number;
+                /** @description Items to return, at most 1000; 100 when missing. */
+                take?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SampleView"];
+                };
             };
         };
     };
@@ -2404,6 +3620,98 @@ export interface operations {
             };
         };
     };
+    revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Sensor name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    place: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Sensor name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Place"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SensorView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Sensor name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyRevision"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     set_policy: {
         parameters: {
             query?: never;
@@ -2452,6 +3760,155 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PolicyPreview"];
+                };
+            };
+        };
+    };
+    roll_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Sensor name */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SensorView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sessions: {
+        parameters: {
+            query?: {
+                /** @description Text that must occur in a command, a login, a URL or a hash. */
+                text?: string;
+                /** @description Only from this source address. */
+                src?: string;
+                /** @description Items to skip. */
+                skip?: number;
+                /** @description Items to return, at most 1000; 100 when missing. */
+                take?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SessionView"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stable id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stable id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-asciicast": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    surges: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SurgeView"];
                 };
             };
         };
@@ -2515,6 +3972,56 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    warning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WarningView"];
+                };
+            };
+        };
+    };
+    try_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleTrial"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePreview"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
         };
     };

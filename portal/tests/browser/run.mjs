@@ -94,7 +94,7 @@ async function comeIn(browser, portal, language) {
 const screens = async (page, base) => {
   const ids = await page.evaluate(async () => {
     const first = async (path) => (await (await fetch(`/api/v1/${path}?take=1`)).json()).items[0];
-    return { attack: await first('attacks'), campaign: await first('campaigns') };
+    return { attack: await first('attacks'), campaign: await first('campaigns'), session: await first('sessions') };
   });
   return [
     ['now', '/'], ['tiles', '/?view=tiles'], ['explore', '/explore?by=kind&from=-24h&chart=stack'],
@@ -102,6 +102,8 @@ const screens = async (page, base) => {
     ['attack', `/attacks/${ids.attack.id}`], ['campaigns', '/campaigns'], ['campaign', `/campaigns/${ids.campaign.id}`],
     ['sensors', '/sensors?add=1'], ['sensor', '/sensors/frankfurt-1'], ['value-victim', `/value/${encodeURIComponent(ids.attack.victim)}`],
     ['value-port', '/value/23'], ['value-unseen', '/value/2001:db8::1'], ['people', '/people'], ['account', '/account'],
+    ['outlook', '/outlook'], ['sessions', '/sessions'], ['session', `/sessions/${encodeURIComponent(ids.session.id)}`], ['samples', '/samples'],
+    ['warnings', '/warnings'], ['members', '/members'], ['audit', '/audit'], ['docs', '/docs'], ['docs-page', '/docs/ARCHITECTURE'],
   ].map(([name, path]) => [name, base + path]);
 };
 
@@ -126,7 +128,7 @@ async function walk(browser, portal, cookies, look) {
 async function broken(browser, portal, cookies, look) {
   const { made, page } = await context(browser, { ...look, cookies });
   const t = words[look.language];
-  for (const [name, part, path] of [['now', 'now', '/'], ['explore', 'explore', '/explore'], ['attacks', 'attacks', '/attacks'], ['campaigns', 'campaigns', '/campaigns'], ['sensors', 'sensors', '/sensors'], ['value', 'lookup', '/value/192.0.2.1']]) {
+  for (const [name, part, path] of [['now', 'now', '/'], ['explore', 'explore', '/explore'], ['attacks', 'attacks', '/attacks'], ['campaigns', 'campaigns', '/campaigns'], ['sensors', 'sensors', '/sensors'], ['value', 'lookup', '/value/192.0.2.1'], ['outlook', 'outlook', '/outlook'], ['sessions', 'sessions', '/sessions'], ['samples', 'samples', '/samples'], ['warnings', 'warning', '/warnings'], ['members', 'members', '/members'], ['audit', 'audit', '/audit'], ['people', 'people', '/people']]) {
     await check(`${name} failed ${look.language}`, async () => {
       const pattern = `**/api/v1/${part}*`;
       await page.route(pattern, (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ code: 'unavailable', detail: 'The lake is unavailable.', status: 503 }) }));
@@ -148,18 +150,18 @@ const HOSTILE = ['<img src=x onerror=alert(1)>', '"><script>alert(2)</script>', 
 async function hostile(browser, portal, cookies) {
   const { made, page, noise } = await context(browser, { language: 'en', theme: 'dark', width: 1440, cookies });
   const poison = (value, at) => {
-    if (typeof value === 'string' && !/^[\d.:-]+$/.test(value) && !['tlp', 'state', 'verdict', 'role', 'anonymise', 'records'].includes(at)) return HOSTILE[value.length % HOSTILE.length];
+    if (typeof value === 'string' && !/^[\d.:-]+$/.test(value) && !['tlp', 'state', 'verdict', 'role', 'source_addresses', 'destination_addresses', 'tlp_ceiling', 'action', 'language'].includes(at)) return HOSTILE[value.length % HOSTILE.length];
     if (Array.isArray(value)) return value.map((one) => poison(one, at));
     if (value && typeof value === 'object') return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, at === '' && key === 'rights' ? one : poison(one, key)]));
     return value;
   };
-  for (const part of ['now', 'attacks*', 'attacks/*', 'campaigns*', 'sensors', 'sensors/*', 'packets*', 'lookup*', 'explore*', 'people', 'audit*']) {
+  for (const part of ['now', 'attacks*', 'attacks/*', 'campaigns*', 'sensors', 'sensors/*', 'packets*', 'lookup*', 'explore*', 'people', 'audit*', 'outlook', 'surges', 'sessions*', 'sessions/*', 'samples*', 'warning', 'messages*', 'members', 'tokens', 'sensors/*/policies']) {
     await page.route(`**/api/v1/${part}`, async (route) => {
       const answer = await route.fetch();
       await route.fulfill({ response: answer, json: poison(await answer.json(), '') });
     });
   }
-  for (const path of ['/', '/attacks', '/attacks/x', '/campaigns', '/sensors', '/sensors/frankfurt-1', '/value/192.0.2.1', '/explore?by=src', '/people']) {
+  for (const path of ['/', '/attacks', '/attacks/x', '/campaigns', '/sensors', '/sensors/frankfurt-1', '/value/192.0.2.1', '/explore?by=src', '/people', '/outlook', '/sessions', '/sessions/x', '/samples', '/warnings', '/members', '/audit', '/account']) {
     await check(`hostile strings ${path}`, async () => {
       noise.length = 0;
       await page.goto(portal.base + path);
@@ -204,13 +206,49 @@ async function keyboard(browser, portal, cookies) {
   await made.close();
 }
 
+/** The six steps of the first ten minutes, as a newcomer would click them; at most a minute. */
+async function tour(browser, portal, cookies, language) {
+  const TOUR_MS = 60_000;
+  const { made, page, noise } = await context(browser, { language, theme: 'dark', width: 1440, cookies });
+  const t = words[language];
+  await check(`tour in six steps ${language}`, async () => {
+    const began = Date.now();
+    await page.goto(portal.base);
+    await settled(page);
+    await page.getByRole('link', { name: t['tour.open'] }).click();
+    const panel = page.getByRole('region', { name: t['tour.open'] });
+    for (let step = 1; step <= 6; step += 1) {
+      await panel.getByRole('heading', { name: t[`tour.${step}`] }).waitFor();
+      await settled(page);
+      if (step === 4) {
+        const name = `tour-${language}`;
+        await page.getByLabel(t['sensors.name'], { exact: true }).fill(name);
+        await page.getByRole('button', { name: t['sensors.make'] }).click();
+        await page.getByText(/sensor enroll/).first().waitFor();
+      }
+      await page.screenshot({ path: join(shots, `tour-${step}-${language}.png`) });
+      if (step < 6) await panel.getByRole('button', { name: t['tour.next'] }).click();
+    }
+    await page.getByLabel(t['account.label'], { exact: true }).first().fill('feed');
+    await page.getByRole('button', { name: t['account.make'] }).click();
+    await page.getByText(/curl -H/).first().waitFor();
+    await panel.getByRole('button', { name: t['tour.end'] }).click();
+    await panel.waitFor({ state: 'detached' });
+    assert.deepEqual(noise, []);
+    const took = Date.now() - began;
+    console.log(`      the tour took ${(took / 1000).toFixed(1)} s`);
+    assert.ok(took <= TOUR_MS, `the tour took ${took} ms`);
+  });
+  await made.close();
+}
+
 async function nothingYet(browser) {
   const portal = await start({ empty: true });
   try {
     const cookies = await comeIn(browser, portal, 'ja');
     for (const language of ['en', 'ja']) {
       const { made, page, noise } = await context(browser, { language, theme: 'light', width: 1440, cookies });
-      for (const path of ['', 'explore', 'attacks', 'campaigns', 'sensors']) {
+      for (const path of ['', 'explore', 'attacks', 'campaigns', 'sensors', 'outlook', 'sessions', 'samples', 'warnings', 'members']) {
         await check(`${path || 'now'} empty ${language}`, async () => {
           await page.goto(`${portal.base}/${path}`);
           await page.locator('.empty').first().waitFor();
@@ -231,13 +269,19 @@ try {
   const cookies = await comeIn(browser, portal, 'en');
   const looks = [];
   for (const language of ['en', 'ja']) for (const theme of ['dark', 'light']) for (const width of [1440, 390]) looks.push({ language, theme, width });
-  // NOROSHI_LOOKS=en-dark-1440,ja-light-390 walks only those; CI walks all.
+  // NOROSHI_LOOKS=en-dark-1440,ja-light-390 walks only those.
   const chosen = process.env.NOROSHI_LOOKS?.split(',');
-  for (const look of looks.filter((one) => !chosen || chosen.includes(`${one.language}-${one.theme}-${one.width}`))) await walk(browser, portal, cookies, look);
-  for (const language of ['en', 'ja']) await broken(browser, portal, cookies, { language, theme: 'dark', width: 1440 });
-  await hostile(browser, portal, cookies);
-  await keyboard(browser, portal, cookies);
-  await nothingYet(browser);
+  const work = looks
+    .filter((one) => !chosen || chosen.includes(`${one.language}-${one.theme}-${one.width}`))
+    .map((look) => () => walk(browser, portal, cookies, look));
+  for (const language of ['en', 'ja']) work.push(() => broken(browser, portal, cookies, { language, theme: 'dark', width: 1440 }));
+  work.push(() => hostile(browser, portal, cookies), () => keyboard(browser, portal, cookies), () => nothingYet(browser));
+  for (const language of ['en', 'ja']) work.push(() => tour(browser, portal, cookies, language));
+  // Pages mostly wait for each other's animations and timers, so more of them than cores run at once.
+  const workers = Number(process.env.NOROSHI_WORKERS ?? 4);
+  await Promise.all(Array.from({ length: workers }, async () => {
+    for (let next = work.shift(); next; next = work.shift()) await next();
+  }));
 } finally {
   portal.stop();
   await browser.close();

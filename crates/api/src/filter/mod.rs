@@ -12,7 +12,7 @@ mod complete;
 mod field;
 mod parse;
 mod sql;
-pub use sql::column as sql_column;
+pub use sql::{KIND as KIND_SQL, column as sql_column, shown as sql_shown};
 
 pub use complete::{Completion, complete};
 pub use field::{Field, Kind, Shape};

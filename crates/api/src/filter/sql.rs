@@ -1,5 +1,5 @@
-//! An expression as a SQL condition on table `packets`. Values are typed before they get here: numbers, addresses as
-//! hexadecimal, and words as quoted literals.
+//! An expression as a SQL condition on table `packets` of the lake, with its functions. Values are typed before they get
+//! here: numbers, addresses and prefixes in their one written form, and words as quoted literals.
 
 use super::{Expr, Field, Op, Value};
 
@@ -34,12 +34,10 @@ fn test(field: Field, op: Op, value: &Value) -> String {
         Value::Prefix(prefix) => {
             // The network of a source is cut from the source, so a prefix test on either reads the same column.
             let column = if field == Field::Network { "src" } else { column.as_str() };
-            let hex = |bytes: [u8; 16]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-            let (first, last) = (hex(prefix.first().bytes()), hex(prefix.last().bytes()));
-            if first == last {
-                format!("{column} = X'{first}'")
+            if prefix.first() == prefix.last() {
+                format!("{column} = addr('{}')", prefix.first())
             } else {
-                format!("({column} >= X'{first}' AND {column} <= X'{last}')")
+                format!("in_prefix({column}, '{prefix}')")
             }
         }
         Value::Word(word) => format!("{column} = '{}'", word.replace('\'', "''")),
@@ -53,7 +51,17 @@ pub fn column(field: Field) -> String {
         Field::Tool => TOOL.to_owned(),
         Field::Country => "country(src)".to_owned(),
         Field::Network => "network(src)".to_owned(),
+        // A word of SQL.
+        Field::Window => "\"window\"".to_owned(),
         other => other.name().to_owned(),
+    }
+}
+
+/// The same as text or number, for people.
+pub fn shown(field: Field) -> String {
+    match field {
+        Field::Src | Field::Dst | Field::QuotedDst => format!("ip({})", field.name()),
+        other => column(other),
     }
 }
 
@@ -80,12 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_become_ranges_and_missing_values_are_false() {
+    fn addresses_keep_their_written_form_and_missing_values_are_false() {
         let expr = parse("src in 192.0.2.0/24 and not dport = 53").unwrap().unwrap();
-        assert_eq!(
-            expr.to_sql(),
-            "((src >= X'00000000000000000000ffffc0000200' AND src <= X'00000000000000000000ffffc00002ff') \
-             AND NOT coalesce(dport = 53, false))"
-        );
+        assert_eq!(expr.to_sql(), "(in_prefix(src, '192.0.2.0/24') AND NOT coalesce(dport = 53, false))");
+        let expr = parse("dst = 2001:db8::1").unwrap().unwrap();
+        assert_eq!(expr.to_sql(), "dst = addr('2001:db8::1')");
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Reply;
 use crate::guard::{Caller, Source, cookie_name};
-use crate::people::{Opened, SESSION_SECONDS};
-use crate::problem::Problem;
+use crate::people::{Opened, SESSION_SECONDS, Secrets};
+use crate::problem::{Code, Problem};
 use crate::routes::Door;
 use crate::scope::{Principal, Right, Via};
 use crate::views::{About, Me};
@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A name and a password.
@@ -22,6 +22,23 @@ pub struct Credentials {
     pub name: String,
     /// Password.
     pub password: String,
+    /// Code of the second factor, where the account has one.
+    #[serde(default)]
+    pub code: String,
+}
+
+/// A code of a second factor.
+#[derive(Deserialize, ToSchema)]
+pub struct FactorCode {
+    /// Six digits.
+    pub code: String,
+}
+
+/// A second factor to be confirmed.
+#[derive(Serialize, ToSchema)]
+pub struct Offered {
+    /// What an authenticator app reads, as text or as a picture.
+    pub uri: String,
 }
 
 /// What a one-time link needs.
@@ -57,7 +74,7 @@ pub async fn about(State(door): State<Door>) -> Reply<Json<About>> {
     responses((status = 200, body = Me), (status = 410, body = Problem)), security(()))]
 pub async fn welcome(State(door): State<Door>, Json(body): Json<Welcome>) -> Reply<Response> {
     let opened = door.people.welcome(door.backend.now(), &body.link, &body.name, &body.password).await?;
-    signed_in(&door, opened)
+    signed_in(&door, opened).await
 }
 
 /// Opens a session. The cookie cannot be read by scripts and is not sent to other sites.
@@ -65,12 +82,54 @@ pub async fn welcome(State(door): State<Door>, Json(body): Json<Welcome>) -> Rep
     responses((status = 200, body = Me), (status = 401, body = Problem), (status = 429, body = Problem)),
     security(()))]
 pub async fn login(State(door): State<Door>, Source(source): Source, Json(body): Json<Credentials>) -> Reply<Response> {
-    let opened = door.people.login(door.backend.now(), &source, &body.name, &body.password).await?;
-    signed_in(&door, opened)
+    let secrets = Secrets { password: &body.password, code: &body.code };
+    let opened = door.people.login(door.backend.now(), &source, &body.name, secrets).await?;
+    signed_in(&door, opened).await
 }
 
-fn signed_in(door: &Door, opened: Opened) -> Reply<Response> {
-    let mut response = Json(me_of(door, &opened.principal)).into_response();
+fn in_person(who: &Principal) -> Reply<()> {
+    match who.via {
+        Via::Session { .. } => Ok(()),
+        Via::Token { .. } => Err(Problem::new(Code::NotAllowed, "A token cannot change how its owner signs in.")),
+    }
+}
+
+/// Offers a second factor: time-based codes of an authenticator app. It counts once a code was confirmed.
+#[utoipa::path(post, path = "/api/v1/me/second-factor",
+    responses((status = 200, body = Offered), (status = 409, body = Problem)))]
+pub async fn offer_factor(State(door): State<Door>, Caller(who): Caller) -> Reply<Json<Offered>> {
+    in_person(&who)?;
+    Ok(Json(Offered { uri: door.people.offer_factor(door.backend.now(), &who.name).await? }))
+}
+
+/// Confirms the offered second factor with its first code.
+#[utoipa::path(put, path = "/api/v1/me/second-factor", request_body = FactorCode,
+    responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn confirm_factor(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Json(body): Json<FactorCode>,
+) -> Reply<StatusCode> {
+    in_person(&who)?;
+    door.people.settle_factor(door.backend.now(), &who.name, &body.code, true).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives the second factor up, with a code of it.
+#[utoipa::path(delete, path = "/api/v1/me/second-factor", request_body = FactorCode,
+    responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn remove_factor(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Json(body): Json<FactorCode>,
+) -> Reply<StatusCode> {
+    in_person(&who)?;
+    door.people.settle_factor(door.backend.now(), &who.name, &body.code, false).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn signed_in(door: &Door, opened: Opened) -> Reply<Response> {
+    let mut response = Json(me_of(door, &opened.principal).await?).into_response();
     response.headers_mut().insert(header::SET_COOKIE, set_cookie(door, &opened.cookie, SESSION_SECONDS)?);
     Ok(response)
 }
@@ -82,8 +141,8 @@ fn set_cookie(door: &Door, value: &str, seconds: i64) -> Reply<HeaderValue> {
     HeaderValue::from_str(&text).map_err(|_| Problem::bad("the session cannot be written as a cookie"))
 }
 
-fn me_of(door: &Door, principal: &Principal) -> Me {
-    Me {
+async fn me_of(door: &Door, principal: &Principal) -> Reply<Me> {
+    Ok(Me {
         name: principal.name.clone(),
         role: principal.role,
         organisation: principal.organisation.clone(),
@@ -93,13 +152,14 @@ fn me_of(door: &Door, principal: &Principal) -> Me {
             Via::Token { .. } => String::new(),
         },
         sample: door.backend.sample(),
-    }
+        second_factor: door.people.has_factor(&principal.name).await?,
+    })
 }
 
 /// Who is signed in, and what they may do.
 #[utoipa::path(get, path = "/api/v1/me", responses((status = 200, body = Me), (status = 401, body = Problem)))]
-pub async fn me(State(door): State<Door>, Caller(principal): Caller) -> Json<Me> {
-    Json(me_of(&door, &principal))
+pub async fn me(State(door): State<Door>, Caller(principal): Caller) -> Reply<Json<Me>> {
+    Ok(Json(me_of(&door, &principal).await?))
 }
 
 /// Ends the session.

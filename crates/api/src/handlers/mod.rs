@@ -4,8 +4,11 @@ pub mod door;
 pub mod findings;
 pub mod live;
 pub mod observe;
+pub mod outlook;
 pub mod people;
 pub mod sensors;
+pub mod sessions;
+pub mod warning;
 
 use crate::backend::{BackendError, Slice};
 use crate::problem::{Code, Problem};
@@ -28,7 +31,10 @@ use utoipa::OpenApi;
         people::audit, observe::now, live::live, observe::fields, observe::check_filter, observe::explore,
         observe::lookup, observe::packets, findings::attacks, findings::attack, findings::campaigns,
         findings::campaign, findings::scans, sensors::sensors, sensors::sensor, sensors::add, sensors::set_policy,
-        sensors::preview
+        sensors::preview, sensors::policies, sensors::roll_back, sensors::place, sensors::revoke,
+        sensors::remove_sample, sessions::sessions, sessions::session, sessions::recording, sessions::samples,
+        outlook::surges, outlook::outlook, warning::warning, warning::messages, warning::try_rule, warning::members,
+        door::offer_factor, door::confirm_factor, door::remove_factor
     ),
     components(schemas(observe::Format, crate::query::Measure, crate::live::Tick, crate::live::LivePacket, live::Hello, live::Missed, Problem)),
     modifiers(&Security)

@@ -4,9 +4,10 @@ use super::Reply;
 use crate::guard::Caller;
 use crate::problem::Problem;
 use crate::routes::Door;
-use crate::views::{Enrolment, Page, Policy, PolicyPreview, SensorView};
+use crate::views::{Enrolment, Page, Policy, PolicyPreview, PolicyRevision, PolicyShape, SensorView};
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -48,7 +49,7 @@ pub async fn add(State(door): State<Door>, Caller(who): Caller, Json(body): Json
 }
 
 /// Changes what the hub asks of a sensor. The host's ceiling still holds.
-#[utoipa::path(put, path = "/api/v1/sensors/{name}/policy", request_body = Policy,
+#[utoipa::path(put, path = "/api/v1/sensors/{name}/policy", request_body = PolicyShape,
     params(("name" = String, Path, description = "Sensor name")), responses((status = 200, body = SensorView)))]
 pub async fn set_policy(
     State(door): State<Door>,
@@ -62,7 +63,7 @@ pub async fn set_policy(
 }
 
 /// What a policy would do to one real record, before it is set.
-#[utoipa::path(post, path = "/api/v1/sensors/{name}/preview", request_body = Policy,
+#[utoipa::path(post, path = "/api/v1/sensors/{name}/preview", request_body = PolicyShape,
     params(("name" = String, Path, description = "Sensor name")), responses((status = 200, body = PolicyPreview)))]
 pub async fn preview(
     State(door): State<Door>,
@@ -79,17 +80,83 @@ fn audit(error: crate::people::RecordsError) -> Problem {
 }
 
 fn check(policy: &Policy) -> Reply<()> {
-    if !(0.0..=1.0).contains(&policy.sampling) {
-        return Err(Problem::bad("sampling: a share from 0 to 1"));
+    policy.check().map_err(|error| Problem::bad(error.to_string()))
+}
+
+/// A revision of a policy.
+#[derive(Deserialize, ToSchema)]
+pub struct Revision {
+    /// Its number.
+    pub revision: u64,
+}
+
+/// Where a sensor stands.
+#[derive(Deserialize, ToSchema)]
+pub struct Place {
+    /// Degrees east.
+    #[schema(minimum = -180, maximum = 180)]
+    pub longitude: f64,
+    /// Degrees north.
+    #[schema(minimum = -90, maximum = 90)]
+    pub latitude: f64,
+}
+
+/// What was requested of a sensor so far, newest first.
+#[utoipa::path(get, path = "/api/v1/sensors/{name}/policies", params(("name" = String, Path, description = "Sensor name")),
+    responses((status = 200, body = Page<PolicyRevision>), (status = 404, body = Problem)))]
+pub async fn policies(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+) -> Reply<Json<Page<PolicyRevision>>> {
+    Ok(Json(door.backend.policies(&who.scope(), &name).await?))
+}
+
+/// Requests an earlier policy again, as a new revision.
+#[utoipa::path(post, path = "/api/v1/sensors/{name}/roll-back", request_body = Revision,
+    params(("name" = String, Path, description = "Sensor name")),
+    responses((status = 200, body = SensorView), (status = 404, body = Problem)))]
+pub async fn roll_back(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Json(body): Json<Revision>,
+) -> Reply<Json<SensorView>> {
+    let object = format!("{name} to {}", body.revision);
+    door.people.audit.append(door.backend.now(), &who.name, "roll-back-policy", &object).await.map_err(audit)?;
+    Ok(Json(door.backend.roll_back(&who.scope(), &name, body.revision).await?))
+}
+
+/// Says where a sensor stands; the map draws it there. Give a town, not a rack.
+#[utoipa::path(put, path = "/api/v1/sensors/{name}/place", request_body = Place,
+    params(("name" = String, Path, description = "Sensor name")),
+    responses((status = 200, body = SensorView), (status = 404, body = Problem)))]
+pub async fn place(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Json(body): Json<Place>,
+) -> Reply<Json<SensorView>> {
+    if !(-180.0..=180.0).contains(&body.longitude) || !(-90.0..=90.0).contains(&body.latitude) {
+        return Err(Problem::bad("longitude: -180 to 180; latitude: -90 to 90"));
     }
-    if policy.payload_bytes > 65_535 {
-        return Err(Problem::bad("payload_bytes: at most 65535"));
-    }
-    if policy.prefixes.len() > 256 || policy.honeypots.len() > 64 || policy.honeypots.iter().any(|h| h.len() > 40) {
-        return Err(Problem::bad("at most 256 prefixes and 64 honeypots"));
-    }
-    match policy.prefixes.iter().find_map(|text| text.parse::<noroshi_model::Prefix>().err()) {
-        Some(error) => Err(Problem::bad(format!("prefixes: {error}"))),
-        None => Ok(()),
-    }
+    door.people.audit.append(door.backend.now(), &who.name, "place-sensor", &name).await.map_err(audit)?;
+    Ok(Json(door.backend.place(&who.scope(), &name, [body.longitude, body.latitude]).await?))
+}
+
+/// Cuts a sensor off for good: it can neither connect nor send.
+#[utoipa::path(delete, path = "/api/v1/sensors/{name}", params(("name" = String, Path, description = "Sensor name")),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub async fn revoke(State(door): State<Door>, Caller(who): Caller, Path(name): Path<String>) -> Reply<StatusCode> {
+    door.people.audit.append(door.backend.now(), &who.name, "revoke-sensor", &name).await.map_err(audit)?;
+    door.backend.revoke_sensor(&who.scope(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends the replayed sample and removes everything that came from it.
+#[utoipa::path(delete, path = "/api/v1/sample", responses((status = 204), (status = 404, body = Problem)))]
+pub async fn remove_sample(State(door): State<Door>, Caller(who): Caller) -> Reply<StatusCode> {
+    door.people.audit.append(door.backend.now(), &who.name, "remove-sample", "sample").await.map_err(audit)?;
+    door.backend.remove_sample(&who.scope()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -2,10 +2,10 @@
 
 use super::State;
 use super::explore::answer;
-use crate::filter::{Field, parse};
+use crate::filter::{Expr, Field, parse};
 use crate::query::{Measure, Query};
 use crate::scope::Scope;
-use crate::views::{Known, Rates, ScanView, ValueKind, Verdict};
+use crate::views::{Count, Known, Rates, ScanView, ValueKind, Verdict};
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
 
@@ -15,15 +15,60 @@ const BACK_SECONDS: i64 = 7 * 86_400;
 const POINTS: i64 = 168;
 
 /// A value as typed, in normal form.
-struct Value {
+pub struct Value {
     text: String,
-    kind: ValueKind,
+    /// What it is.
+    pub kind: ValueKind,
     filter: Option<String>,
     prefix: Option<Prefix>,
     port: Option<u16>,
 }
 
-fn read(text: &str, scope: &Scope) -> Value {
+impl Value {
+    /// The filter that selects its packets; none when packets tell nothing of such a value.
+    pub fn expr(&self) -> Option<Expr> {
+        parse(self.filter.as_deref()?).ok().flatten()
+    }
+
+    /// The address, when it is one.
+    pub fn address(&self) -> Option<Addr> {
+        self.prefix.filter(|_| self.kind == ValueKind::Address).map(Prefix::first)
+    }
+
+    /// The field whose most frequent values tell most of it.
+    pub fn top_field(&self) -> Field {
+        match self.kind {
+            ValueKind::Port => Field::Src,
+            _ => Field::Dport,
+        }
+    }
+}
+
+/// What packets tell of a value.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Packets.
+    pub packets: u64,
+    /// Distinct sources.
+    pub sources: u64,
+    /// Distinct destinations.
+    pub destinations: u64,
+    /// First packet.
+    pub first: Option<Nanos>,
+    /// Last packet.
+    pub last: Option<Nanos>,
+    /// Country, for an address.
+    pub country: Option<String>,
+    /// Tools whose fingerprints its packets satisfy.
+    pub tools: Vec<String>,
+    /// Packets over time, by kind.
+    pub rates: Rates,
+    /// Most frequent values of [`Value::top_field`].
+    pub top: Vec<Count>,
+}
+
+/// Reads a value as somebody typed it.
+pub fn read(text: &str, scope: &Scope) -> Value {
     let plain = |kind, text: String| Value { text, kind, filter: None, prefix: None, port: None };
     if let Ok(prefix) = text.parse::<Prefix>() {
         let single = prefix.first() == prefix.last();
@@ -67,9 +112,12 @@ fn read(text: &str, scope: &Scope) -> Value {
     }
 }
 
-/// Looks a value up.
-pub fn lookup(state: &State, scope: &Scope, now: Nanos, text: &str) -> Known {
-    let value = read(text, scope);
+/// Looks a value up: findings from memory, figures from wherever packets are.
+pub fn lookup(state: &State, scope: &Scope, value: &Value, figures: Figures) -> Known {
+    let country = match value.kind {
+        ValueKind::Country => Some(value.text.clone()),
+        _ => figures.country,
+    };
     let mut known = Known {
         value: value.text.clone(),
         kind: value.kind,
@@ -78,35 +126,28 @@ pub fn lookup(state: &State, scope: &Scope, now: Nanos, text: &str) -> Known {
         spoofable: true,
         reasons: Vec::new(),
         filter: value.filter.clone().unwrap_or_default(),
-        country: None,
-        labels: Vec::new(),
-        first: None,
-        last: None,
-        packets: 0,
-        sources: 0,
-        destinations: 0,
-        rates: Rates::default(),
-        top: Vec::new(),
-        top_by: top_field(value.kind).name().to_owned(),
+        country,
+        labels: figures.tools,
+        first: figures.first,
+        last: figures.last,
+        packets: figures.packets,
+        sources: figures.sources,
+        destinations: figures.destinations,
+        rates: figures.rates,
+        top: figures.top,
+        top_by: value.top_field().name().to_owned(),
         attacks: Vec::new(),
         campaigns: Vec::new(),
         scans: Vec::new(),
     };
-    count_packets(state, now, &value, &mut known);
-    gather_findings(state, scope, &value, &mut known);
+    gather_findings(state, scope, value, &mut known);
     judge(&mut known);
     known
 }
 
-fn top_field(kind: ValueKind) -> Field {
-    match kind {
-        ValueKind::Port => Field::Src,
-        _ => Field::Dport,
-    }
-}
-
-fn count_packets(state: &State, now: Nanos, value: &Value, known: &mut Known) {
-    let Some(filter) = value.filter.as_deref().and_then(|text| parse(text).ok().flatten()) else { return };
+/// Figures from the packets in memory.
+pub fn figures(state: &State, now: Nanos, value: &Value) -> Figures {
+    let Some(filter) = value.expr() else { return Figures::default() };
     let matching = || state.rows.iter().filter(|row| filter.holds(*row));
     let oldest = matching().map(|row| row.packet.ts).min();
     let from = oldest.unwrap_or(now).max(Nanos(now.0 - BACK_SECONDS * SECOND));
@@ -122,39 +163,31 @@ fn count_packets(state: &State, now: Nanos, value: &Value, known: &mut Known) {
         series: 8,
     };
     let kinds = answer(&query(Field::Kind, 8), state.rows.iter(), &state.sensor_names);
-    let tops = answer(&query(top_field(value.kind), 12), state.rows.iter(), &state.sensor_names);
-    known.packets = kinds.packets;
-    known.first = kinds.groups.iter().map(|group| group.first).min();
-    known.last = kinds.groups.iter().map(|group| group.last).max();
-    known.rates.start = kinds.start;
-    known.rates.slot_seconds = kinds.slot_seconds;
-    known.rates.series = kinds
-        .series
-        .into_iter()
-        .filter_map(|series| series.key.into_iter().next().map(|kind| (kind, series.values)))
-        .collect();
-    known.top = tops.groups.into_iter().map(super::count_of).collect();
-    let mut sources = std::collections::HashSet::new();
-    let mut destinations = std::collections::HashSet::new();
+    let tops = answer(&query(value.top_field(), 12), state.rows.iter(), &state.sensor_names);
+    let named = kinds.series.into_iter().filter_map(|series| Some((series.key.into_iter().next()?, series.values)));
+    let mut found = Figures {
+        packets: kinds.packets,
+        first: kinds.groups.iter().map(|group| group.first).min(),
+        last: kinds.groups.iter().map(|group| group.last).max(),
+        rates: Rates { start: kinds.start, slot_seconds: kinds.slot_seconds, series: named.collect() },
+        top: tops.groups.into_iter().map(super::count_of).collect(),
+        ..Figures::default()
+    };
+    let (mut sources, mut destinations) = (std::collections::HashSet::new(), std::collections::HashSet::new());
     for row in matching() {
         sources.insert(row.packet.src);
         destinations.insert(row.packet.dst);
-        if value.kind == ValueKind::Address
-            && known.country.is_none()
-            && Some(row.packet.src) == value.prefix.map(Prefix::first)
-        {
-            known.country = row.country.map(super::row::country_text);
+        if found.country.is_none() && Some(row.packet.src) == value.address() {
+            found.country = row.country.map(super::row::country_text);
         }
         if let Some(tool) = crate::filter::Row::word(row, Field::Tool)
-            && !known.labels.iter().any(|label| label == tool)
+            && !found.tools.iter().any(|label| label == tool)
         {
-            known.labels.push(tool.to_owned());
+            found.tools.push(tool.to_owned());
         }
     }
-    (known.sources, known.destinations) = (sources.len() as u64, destinations.len() as u64);
-    if value.kind == ValueKind::Country {
-        known.country = Some(value.text.clone());
-    }
+    (found.sources, found.destinations) = (sources.len() as u64, destinations.len() as u64);
+    found
 }
 
 fn inside(value: &Value, text: &str) -> bool {

@@ -4,19 +4,24 @@
 
 mod explore;
 mod lookup;
+mod merge;
 mod row;
 mod sensors;
+mod warning;
 
-pub use sensors::{SensorRecord, default_policy};
+pub use lookup::{Figures, Value as LookupValue, read as read_value};
+pub use merge::Findings;
+pub use sensors::{SensorRecord, apply as apply_policy, default_policy};
 
-use crate::backend::{Answered, Backend, BackendError, PacketQuery, Slice};
+use crate::backend::{Answered, Backend, BackendError, PacketQuery, SessionFilter, Slice};
 use crate::filter::{Field, Kind};
 use crate::live::{Live, Seen};
 use crate::query::{Answer, Group, Measure, Query};
 use crate::scope::{Marking, Scope, Tlp};
 use crate::views::{
-    AttackView, CampaignView, Count, Enrolment, Known, NewThing, NowView, PacketView, Page, Policy, PolicyPreview,
-    Rates, ScanView, SensorState, SensorView,
+    AttackView, CampaignView, Count, Enrolment, Known, MemberView, MessageView, NewThing, NowView, OutlookView,
+    PacketView, Page, Policy, PolicyPreview, PolicyRevision, Rates, RulePreview, RuleTrial, SampleView, ScanView,
+    SensorState, SensorView, SessionDetail, SessionView, SurgeView, WarningView,
 };
 use async_trait::async_trait;
 use noroshi_model::finding::{Attack, Campaign, Label, Scan};
@@ -56,6 +61,29 @@ pub struct State {
     campaigns: Vec<CampaignView>,
     scans: Vec<(Marking, ScanView)>,
     labels: HashMap<Addr, Vec<String>>,
+    sessions: Vec<SessionDetail>,
+    surges: Vec<SurgeView>,
+    outlook: Vec<OutlookView>,
+    warning: WarningView,
+    messages: Vec<MessageView>,
+    members: Vec<MemberView>,
+}
+
+/// Things that detectors of packets do not make; for tests and development, where nothing else makes them.
+#[derive(Clone, Default)]
+pub struct Extras {
+    /// Dialogues.
+    pub sessions: Vec<SessionDetail>,
+    /// Surges.
+    pub surges: Vec<SurgeView>,
+    /// Outlooks.
+    pub outlook: Vec<OutlookView>,
+    /// How warning goes.
+    pub warning: WarningView,
+    /// Messages.
+    pub messages: Vec<MessageView>,
+    /// Members.
+    pub members: Vec<MemberView>,
 }
 
 /// The house in memory.
@@ -79,6 +107,12 @@ impl Memory {
             campaigns: Vec::new(),
             scans: Vec::new(),
             labels: HashMap::new(),
+            sessions: Vec::new(),
+            surges: Vec::new(),
+            outlook: Vec::new(),
+            warning: WarningView::default(),
+            messages: Vec::new(),
+            members: Vec::new(),
         };
         Memory { clock, setup, live, state: RwLock::new(state) }
     }
@@ -86,6 +120,58 @@ impl Memory {
     /// Adds or replaces a sensor.
     pub fn add_sensor_record(&self, record: SensorRecord) {
         self.write().sensors.insert(record.name.clone(), record);
+    }
+
+    /// Shows these, too.
+    pub fn add_extras(&self, extras: Extras) {
+        let mut state = self.write();
+        (state.sessions, state.surges, state.outlook) = (extras.sessions, extras.surges, extras.outlook);
+        (state.warning, state.messages, state.members) = (extras.warning, extras.messages, extras.members);
+    }
+
+    /// Removes a sensor with its packets, and findings under that organisation's marking.
+    pub fn forget(&self, sensor: &str, organisation: &str) {
+        let mut state = self.write();
+        state.sensors.remove(sensor);
+        state.rows.retain(|row| *row.sensor != *sensor);
+        state.attacks.retain(|attack| attack.marking.organisation != organisation);
+        state.campaigns.retain(|campaign| campaign.marking.organisation != organisation);
+        state.scans.retain(|(marking, _)| marking.organisation != organisation);
+    }
+
+    /// A value with what findings tell of it, over figures from wherever packets are.
+    pub fn known(&self, scope: &Scope, value: &LookupValue, figures: Figures) -> Known {
+        lookup::lookup(&self.read(), scope, value, figures)
+    }
+
+    /// Country of an address, by the table that is there.
+    pub fn country(&self, addr: Addr) -> Option<String> {
+        (self.setup.countries)(addr).map(row::country_text)
+    }
+
+    /// The first page with findings and sensors, and without figures of packets.
+    pub fn overview_of_findings(&self, scope: &Scope) -> NowView {
+        let (state, now) = (self.read(), self.now());
+        let day = |at: Nanos| at.0 > now.0 - DAY && at <= now;
+        let online = |sensor: &&SensorRecord| {
+            sensor.seen.is_some_and(|seen| now.seconds_since(seen) <= sensors::LATE_AFTER_SECONDS)
+        };
+        let seen = |sensor: &&SensorRecord| scope.sees_sensor(&sensor.organisation);
+        NowView {
+            at: now,
+            newest: None,
+            packets: 0,
+            sources: 0,
+            attacks: visible_attacks(&state, scope).filter(|attack| day(attack.last)).count() as u64,
+            campaigns: visible_campaigns(&state, scope).filter(|campaign| day(campaign.last)).count() as u64,
+            sensors_online: state.sensors.values().filter(seen).filter(online).count() as u64,
+            sensors: state.sensors.values().filter(seen).count() as u64,
+            hour: Rates::default(),
+            new: self.new_things(&state, scope, now),
+            ports: Vec::new(),
+            countries: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Takes packets in. Those that are offered live also pass the live feed.
@@ -159,14 +245,6 @@ impl Memory {
         state.attacks.sort_by_key(|attack| std::cmp::Reverse(attack.last));
         state.campaigns.sort_by_key(|campaign| std::cmp::Reverse(campaign.sources));
         state.scans.sort_by_key(|(_, scan)| std::cmp::Reverse(scan.packets));
-    }
-
-    /// Replaces all findings by those of another house, at once: nobody sees half of them.
-    pub fn take_findings(&self, other: Memory) {
-        let other = other.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.write();
-        (state.attacks, state.campaigns) = (other.attacks, other.campaigns);
-        (state.scans, state.labels) = (other.scans, other.labels);
     }
 
     /// Closes a slot of the live feed.
@@ -290,41 +368,26 @@ impl Backend for Memory {
     }
 
     async fn overview(&self, scope: &Scope) -> Answered<NowView> {
-        let (state, now) = (self.read(), self.now());
+        let found = self.overview_of_findings(scope);
+        let (state, now) = (self.read(), found.at);
         let hour = Nanos(now.0 - 3600 * SECOND);
         let day = |at: Nanos| at.0 > now.0 - DAY && at <= now;
         let mut sources = HashSet::new();
         let packets =
             state.rows.iter().filter(|row| day(row.packet.ts)).map(|row| sources.insert(row.packet.src)).count();
-        let online = |sensor: &&SensorRecord| {
-            sensor.seen.is_some_and(|seen| now.seconds_since(seen) <= sensors::LATE_AFTER_SECONDS)
+        let ranked = |field: Field| -> Vec<Count> {
+            let groups = statistics(&state, field, hour, now, 3600, 9).groups;
+            groups.into_iter().map(count_of).filter(|c| !c.value.is_empty()).take(8).collect()
         };
         Ok(NowView {
-            at: now,
             newest: state.rows.iter().map(|row| row.packet.ts).max(),
             packets: packets as u64,
             sources: sources.len() as u64,
-            attacks: visible_attacks(&state, scope).filter(|attack| day(attack.last)).count() as u64,
-            campaigns: visible_campaigns(&state, scope).filter(|campaign| day(campaign.last)).count() as u64,
-            sensors_online: state.sensors.values().filter(online).count() as u64,
-            sensors: state.sensors.len() as u64,
             hour: rates_of(statistics(&state, Field::Kind, hour, now, 60, 8)),
-            new: self.new_things(&state, scope, now),
-            ports: statistics(&state, Field::Dport, hour, now, 3600, 9)
-                .groups
-                .into_iter()
-                .map(count_of)
-                .filter(|c| !c.value.is_empty())
-                .take(8)
-                .collect(),
-            countries: statistics(&state, Field::Country, hour, now, 3600, 9)
-                .groups
-                .into_iter()
-                .map(count_of)
-                .filter(|c| !c.value.is_empty())
-                .take(8)
-                .collect(),
+            ports: ranked(Field::Dport),
+            countries: ranked(Field::Country),
             notes: self.notes(&state),
+            ..found
         })
     }
 
@@ -389,7 +452,9 @@ impl Backend for Memory {
     }
 
     async fn lookup(&self, scope: &Scope, value: &str) -> Answered<Known> {
-        Ok(lookup::lookup(&self.read(), scope, self.now(), value))
+        let (state, value) = (self.read(), lookup::read(value, scope));
+        let figures = lookup::figures(&state, self.now(), &value);
+        Ok(lookup::lookup(&state, scope, &value, figures))
     }
 
     async fn sensors(&self, scope: &Scope) -> Answered<Page<SensorView>> {
@@ -416,7 +481,7 @@ impl Backend for Memory {
         {
             let mut state = self.write();
             let sensor = state.sensors.get_mut(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
-            sensor.ok_or(BackendError::NotFound("sensor"))?.requested = policy;
+            sensor.ok_or(BackendError::NotFound("sensor"))?.request(policy, self.clock.now());
         }
         self.sensor(scope, name).await
     }
@@ -428,7 +493,113 @@ impl Backend for Memory {
         // A packet with payload shows more of what a policy does.
         let own = || state.rows.iter().rev().filter(|row| *row.sensor == *name);
         let newest = own().find(|row| row.payload.is_some()).or_else(|| own().next());
-        Ok(sensors::preview(sensor, policy, newest, scope))
+        Ok(sensors::preview(sensor.ceiling.as_ref(), policy, newest.map(Kept::view), scope))
+    }
+
+    async fn policies(&self, scope: &Scope, name: &str) -> Answered<Page<PolicyRevision>> {
+        let state = self.read();
+        let sensor = state.sensors.get(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+        let sensor = sensor.ok_or(BackendError::NotFound("sensor"))?;
+        let newest_first: Vec<_> = sensor.history.iter().rev().cloned().collect();
+        Ok(Page { total: newest_first.len() as u64, items: newest_first, complete: true, notes: Vec::new() })
+    }
+
+    async fn roll_back(&self, scope: &Scope, name: &str, revision: u64) -> Answered<SensorView> {
+        let past = self.policies(scope, name).await?;
+        let found = past.items.into_iter().find(|one| one.revision == revision);
+        self.set_policy(scope, name, found.ok_or(BackendError::NotFound("revision"))?.policy).await
+    }
+
+    async fn place(&self, scope: &Scope, name: &str, place: [f64; 2]) -> Answered<SensorView> {
+        {
+            let mut state = self.write();
+            let sensor = state.sensors.get_mut(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+            sensor.ok_or(BackendError::NotFound("sensor"))?.place = Some(place);
+        }
+        self.sensor(scope, name).await
+    }
+
+    async fn revoke_sensor(&self, scope: &Scope, name: &str) -> Answered<()> {
+        let mut state = self.write();
+        let sensor = state.sensors.get_mut(name).filter(|sensor| scope.sees_sensor(&sensor.organisation));
+        sensor.ok_or(BackendError::NotFound("sensor"))?.revoked = true;
+        Ok(())
+    }
+
+    async fn remove_sample(&self, _: &Scope) -> Answered<()> {
+        if !self.setup.sample {
+            return Err(BackendError::NotFound("sample"));
+        }
+        let mut state = self.write();
+        state.rows.clear();
+        (state.attacks, state.campaigns, state.scans) = Default::default();
+        Ok(())
+    }
+
+    async fn sessions(&self, _: &Scope, filter: &SessionFilter, slice: Slice) -> Answered<Page<SessionView>> {
+        let state = self.read();
+        let has = |one: &SessionView| {
+            let lists = [&one.credentials, &one.commands, &one.urls, &one.hashes];
+            let text = filter.text.is_empty() || lists.iter().any(|l| l.iter().any(|t| t.contains(&filter.text)));
+            text && filter.src.is_none_or(|src| one.src.as_deref() == Some(&src.to_string()))
+        };
+        Ok(page(state.sessions.iter().map(|one| &one.session).filter(|one| has(one)), slice, Vec::new()))
+    }
+
+    async fn session(&self, _: &Scope, id: &str) -> Answered<SessionDetail> {
+        let found = self.read().sessions.iter().find(|one| one.session.id == id).cloned();
+        found.ok_or(BackendError::NotFound("session"))
+    }
+
+    async fn samples(&self, _: &Scope, slice: Slice) -> Answered<Page<SampleView>> {
+        let state = self.read();
+        let mut found: BTreeMap<&str, SampleView> = BTreeMap::new();
+        for session in state.sessions.iter().map(|one| &one.session) {
+            for hash in &session.hashes {
+                let new = || SampleView {
+                    hash: hash.clone(),
+                    family: None,
+                    sessions: 0,
+                    sources: 0,
+                    first: session.ts,
+                    last: session.ts,
+                    urls: session.urls.iter().take(5).cloned().collect(),
+                };
+                let sample = found.entry(hash).or_insert_with(new);
+                (sample.sessions, sample.sources) = (sample.sessions + 1, sample.sources + 1);
+                (sample.first, sample.last) = (sample.first.min(session.ts), sample.last.max(session.ts));
+            }
+        }
+        let found: Vec<_> = found.into_values().collect();
+        Ok(page(found.iter(), slice, Vec::new()))
+    }
+
+    async fn surges(&self, _: &Scope) -> Answered<Page<SurgeView>> {
+        Ok(page(self.read().surges.iter(), Slice { skip: 0, take: usize::MAX }, Vec::new()))
+    }
+
+    async fn outlook(&self, _: &Scope) -> Answered<Page<OutlookView>> {
+        Ok(page(self.read().outlook.iter(), Slice { skip: 0, take: usize::MAX }, Vec::new()))
+    }
+
+    async fn warning(&self, scope: &Scope) -> Answered<WarningView> {
+        let state = self.read();
+        Ok(warning::counted(state.warning.clone(), &state.messages, scope))
+    }
+
+    async fn messages(&self, scope: &Scope, slice: Slice) -> Answered<Page<MessageView>> {
+        let state = self.read();
+        let seen = state.messages.iter().filter(|message| scope.sees_messages_to(&message.member));
+        Ok(page(seen, slice, Vec::new()))
+    }
+
+    async fn try_rule(&self, scope: &Scope, rule: &RuleTrial) -> Answered<RulePreview> {
+        let state = self.read();
+        warning::try_rule(visible_attacks(&state, scope), rule, self.now()).map_err(BackendError::Refused)
+    }
+
+    async fn members(&self, _: &Scope) -> Answered<Page<MemberView>> {
+        Ok(page(self.read().members.iter(), Slice { skip: 0, take: usize::MAX }, Vec::new()))
     }
 
     async fn add_sensor(&self, scope: &Scope, name: &str) -> Answered<Enrolment> {

@@ -2,7 +2,8 @@
 
 use super::row::Kept;
 use crate::scope::Scope;
-use crate::views::{Anonymise, Gap, PacketView, Policy, PolicyPreview, Rates, Records, SensorState, SensorView};
+use crate::views::{Anonymise, Gap, PacketView, Policy, PolicyPreview, PolicyRevision, Rates, SensorState, SensorView};
+use noroshi_model::policy::Granularity;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 use sha2::{Digest, Sha256};
@@ -33,6 +34,10 @@ pub struct SensorRecord {
     pub seen: Option<Nanos>,
     /// What is missing.
     pub gaps: Vec<Gap>,
+    /// What was requested so far, oldest first.
+    pub history: Vec<PolicyRevision>,
+    /// Whether it was cut off for good.
+    pub revoked: bool,
 }
 
 impl SensorRecord {
@@ -48,11 +53,31 @@ impl SensorRecord {
             stored: 0,
             seen: None,
             gaps: Vec::new(),
+            history: Vec::new(),
+            revoked: false,
         }
+    }
+
+    pub(super) fn request(&mut self, policy: Policy, now: Nanos) {
+        let first = PolicyRevision {
+            revision: 1,
+            at: self.seen.unwrap_or(now),
+            reason: "the default".into(),
+            changes: Vec::new(),
+            policy: self.requested.clone(),
+        };
+        if self.history.is_empty() {
+            self.history.push(first);
+        }
+        let (revision, changes) = (self.history.len() as u64 + 1, policy.changes(&self.requested));
+        let reason = changes.join("; ");
+        self.history.push(PolicyRevision { revision, at: now, reason, changes, policy: policy.clone() });
+        self.requested = policy;
     }
 
     pub(super) fn state(&self, now: Nanos) -> SensorState {
         match self.seen {
+            _ if self.revoked => SensorState::Revoked,
             None => SensorState::Waiting,
             Some(seen) if now.seconds_since(seen) > LATE_AFTER_SECONDS => SensorState::Late,
             Some(_) => SensorState::Online,
@@ -60,21 +85,13 @@ impl SensorRecord {
     }
 }
 
-/// What a new sensor is asked for: headers and the first payload bytes, nothing that answers.
+/// What a new sensor is asked for: headers and the first payload bytes.
 pub fn default_policy() -> Policy {
-    Policy {
-        sampling: 1.0,
-        payload_bytes: 128,
-        anonymise: Anonymise::None,
-        records: Records::Packets,
-        prefixes: Vec::new(),
-        honeypots: Vec::new(),
-        reply_bytes_per_second: 0,
-    }
+    Policy { payload_bytes: 128, ..Policy::default() }
 }
 
-fn effective(record: &SensorRecord, requested: &Policy) -> Policy {
-    record.ceiling.as_ref().map_or_else(|| requested.clone(), |ceiling| requested.stricter(ceiling))
+fn effective(ceiling: Option<&Policy>, requested: &Policy) -> Policy {
+    ceiling.map_or_else(|| requested.clone(), |ceiling| requested.stricter(ceiling))
 }
 
 /// The view of a sensor over its rows.
@@ -108,49 +125,61 @@ pub fn view<'a>(record: &SensorRecord, now: Nanos, sample: bool, rows: impl Iter
         gaps: record.gaps.clone(),
         requested: record.requested.clone(),
         ceiling: record.ceiling.clone(),
-        effective: record.seen.map(|_| effective(record, &record.requested)),
+        effective: record.seen.map(|_| effective(record.ceiling.as_ref(), &record.requested)),
+        remarks: Vec::new(),
         sample,
     }
 }
 
-/// What a policy would make of a packet.
-pub fn preview(record: &SensorRecord, policy: &Policy, newest: Option<&Kept>, scope: &Scope) -> PolicyPreview {
-    let effective = effective(record, policy);
+/// What a policy would make of a packet, under that ceiling.
+pub fn preview(ceiling: Option<&Policy>, policy: &Policy, packet: Option<PacketView>, scope: &Scope) -> PolicyPreview {
+    let effective = effective(ceiling, policy);
+    let (before, after, notes) = apply(&effective, packet);
     let show = |mut view: PacketView| {
         if !scope.sensor_addresses() {
             view.dst = String::new();
         }
         view
     };
-    PolicyPreview {
-        before: newest.map(|row| show(row.view())),
-        after: newest.and_then(|row| apply(&effective, row)).map(show),
-        effective,
-    }
+    PolicyPreview { before: before.map(show), after: after.map(show), effective, notes }
 }
 
-fn apply(policy: &Policy, row: &Kept) -> Option<PacketView> {
-    if policy.sampling == 0.0 || policy.records == Records::Minutes {
-        return None;
+/// A packet before and after a policy, and what cannot be shown here.
+pub fn apply(policy: &Policy, before: Option<PacketView>) -> (Option<PacketView>, Option<PacketView>, Vec<String>) {
+    let mut notes = Vec::new();
+    if !policy.filter.is_empty() {
+        notes.push("the capture filter is compiled on the sensor and not tried here".to_owned());
     }
-    let observed = policy.prefixes.is_empty()
-        || policy
-            .prefixes
-            .iter()
-            .filter_map(|text| text.parse::<noroshi_model::Prefix>().ok())
-            .any(|p| p.contains(row.packet.dst));
-    if !observed {
-        return None;
+    if policy.sample_one_in > 1 {
+        notes.push(format!("one packet in {} is kept; this one stands for those", policy.sample_one_in));
     }
-    let mut view = row.view();
-    view.src = match policy.anonymise {
-        Anonymise::None => view.src,
-        Anonymise::Truncated => row.packet.src.network().first().to_string(),
-        Anonymise::PrefixPreserving => pseudonym(row.packet.src).to_string(),
+    if policy.granularity != Granularity::Packets {
+        notes.push(format!(
+            "records are {}: of a single packet nothing is stored but its part of a sum",
+            policy.granularity
+        ));
+        return (before, None, notes);
+    }
+    let destination = before.as_ref().and_then(|view| view.dst.parse::<Addr>().ok());
+    let observed = match (&policy.prefixes, destination) {
+        (Some(prefixes), Some(addr)) => prefixes.iter().any(|prefix| prefix.contains(addr)),
+        _ => true,
     };
-    let kept = policy.payload_bytes as usize;
+    let after = before.clone().filter(|_| observed).map(|view| store(policy, view));
+    (before, after, notes)
+}
+
+fn store(policy: &Policy, mut view: PacketView) -> PacketView {
+    let hide = |text: String, how: Anonymise| match (text.parse::<Addr>(), how) {
+        (Ok(addr), Anonymise::Truncated) => addr.network().first().to_string(),
+        (Ok(addr), Anonymise::PrefixPreserving) => pseudonym(addr).to_string(),
+        _ => text,
+    };
+    view.src = hide(view.src, policy.source_addresses);
+    view.dst = hide(view.dst, policy.destination_addresses);
+    let kept = usize::from(policy.payload_bytes);
     view.payload = view.payload.map(|text| text.chars().take(kept).collect::<String>()).filter(|text| !text.is_empty());
-    Some(view)
+    view
 }
 
 /// An example of a keyed prefix-preserving pseudonym: each bit is flipped by a hash of the bits before it (Xu et al.,

@@ -8,6 +8,7 @@ mod limits;
 mod records;
 mod secret;
 mod sqlite;
+mod totp;
 
 pub use audit::{Audit, AuditEntry, first_broken};
 pub use limits::{PER_ACCOUNT, PER_SOURCE, WINDOW_SECONDS};
@@ -36,6 +37,9 @@ pub enum PeopleError {
     /// Name or password is wrong; which one is not told.
     #[error("The name or the password is wrong.")]
     WrongCredentials,
+    /// The password fits, and the account has a second factor.
+    #[error("Enter the six digits that your authenticator shows.")]
+    CodeNeeded,
     /// Too many failures.
     #[error("Too many failed tries. Wait {0} seconds and try again.")]
     Wait(u64),
@@ -62,6 +66,17 @@ struct Account {
     organisation: String,
     prefixes: Vec<Prefix>,
     password: Option<String>,
+    #[serde(default)]
+    factor: Option<Factor>,
+}
+
+/// A second factor. Until its owner has shown a code it is not asked for.
+#[derive(Clone, Serialize, Deserialize)]
+struct Factor {
+    secret: Vec<u8>,
+    confirmed: bool,
+    /// Step of the newest code that was used.
+    used: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,6 +115,8 @@ pub struct PersonView {
     pub prefixes: Vec<String>,
     /// Whether the invitation was taken up.
     pub active: bool,
+    /// Whether signing in needs a second factor.
+    pub second_factor: bool,
 }
 
 /// A token, for lists. The secret is shown once, when it is made.
@@ -118,6 +135,15 @@ pub struct TokenView {
     pub expires: Nanos,
 }
 
+/// What somebody shows to be let in.
+#[derive(Clone, Copy)]
+pub struct Secrets<'a> {
+    /// Password.
+    pub password: &'a str,
+    /// Code of the second factor; empty without one.
+    pub code: &'a str,
+}
+
 /// A session that was just opened.
 #[derive(Debug)]
 pub struct Opened {
@@ -133,12 +159,13 @@ pub struct People {
     /// The log.
     pub audit: Audit,
     limits: Limits,
+    factors: tokio::sync::Mutex<()>,
 }
 
 impl People {
     /// People in these records.
     pub fn new(records: Arc<dyn Records>) -> Self {
-        People { audit: Audit::new(records.clone()), records, limits: Limits::default() }
+        People { audit: Audit::new(records.clone()), records, limits: Limits::default(), factors: Default::default() }
     }
 
     /// Whether nobody has an account yet.
@@ -179,6 +206,7 @@ impl People {
                 organisation: "hub".into(),
                 prefixes: Vec::new(),
                 password: Some(hashed),
+                factor: None,
             },
             Some(invited) => {
                 let account: Option<Account> = self.read(Table::Accounts, invited).await?;
@@ -189,25 +217,90 @@ impl People {
         self.open(now, &name, account).await
     }
 
-    /// Signs in with a password.
-    pub async fn login(&self, now: Nanos, source: &str, name: &str, password: &str) -> Result<Opened, PeopleError> {
+    /// Signs in with a password and, where the account has a second factor, its code.
+    pub async fn login(
+        &self,
+        now: Nanos,
+        source: &str,
+        name: &str,
+        secrets: Secrets<'_>,
+    ) -> Result<Opened, PeopleError> {
         if let Some(seconds) = self.limits.wait(now, name, source) {
             return Err(PeopleError::Wait(seconds));
         }
-        if password.len() > MAX_PASSWORD || name.len() > 64 {
+        if secrets.password.len() > MAX_PASSWORD || name.len() > 64 {
             return Err(PeopleError::WrongCredentials);
         }
         let account: Option<Account> = self.read(Table::Accounts, name).await?;
         let stored = account.as_ref().and_then(|account| account.password.clone());
-        let fits = secret::verify_password(password.to_owned(), stored).await;
-        let Some(account) = account.filter(|_| fits) else {
+        let fits = secret::verify_password(secrets.password.to_owned(), stored).await;
+        let Some(mut account) = account.filter(|_| fits) else {
             self.limits.failed(now, name, source);
             self.audit.append(now, source, "login-failed", name).await?;
             return Err(PeopleError::WrongCredentials);
         };
+        // One at a time and read anew, so that of two callers with the same code one comes in.
+        let _turn = self.factors.lock().await;
+        if let Some(fresh) = self.read::<Account>(Table::Accounts, name).await? {
+            account = fresh;
+        }
+        if let Some(factor) = account.factor.as_mut().filter(|factor| factor.confirmed) {
+            if secrets.code.is_empty() {
+                return Err(PeopleError::CodeNeeded);
+            }
+            let Some(step) = totp::step_of(&factor.secret, secrets.code, now, factor.used) else {
+                self.limits.failed(now, name, source);
+                self.audit.append(now, source, "login-code-failed", name).await?;
+                return Err(PeopleError::WrongCredentials);
+            };
+            factor.used = step;
+            self.write(Table::Accounts, name, &account).await?;
+        }
         self.limits.succeeded(name);
         self.audit.append(now, name, "login", source).await?;
         self.open(now, name, account).await
+    }
+
+    /// Whether signing in to that account needs a second factor.
+    pub async fn has_factor(&self, name: &str) -> Result<bool, PeopleError> {
+        let account: Option<Account> = self.read(Table::Accounts, name).await?;
+        Ok(account.and_then(|account| account.factor).is_some_and(|factor| factor.confirmed))
+    }
+
+    /// Makes a second factor and returns what an authenticator app reads. It counts once a code of it was shown.
+    pub async fn offer_factor(&self, now: Nanos, name: &str) -> Result<String, PeopleError> {
+        let mut account = self.account(name).await?;
+        if account.factor.as_ref().is_some_and(|factor| factor.confirmed) {
+            return Err(PeopleError::Exists("second factor".into()));
+        }
+        let secret = totp::secret();
+        self.audit.append(now, name, "offer-second-factor", name).await?;
+        account.factor = Some(Factor { secret: secret.clone(), confirmed: false, used: 0 });
+        self.write(Table::Accounts, name, &account).await?;
+        Ok(totp::uri(name, &secret))
+    }
+
+    /// Takes the first code of an offered factor (`keep`), or gives a factor up with a code of it.
+    pub async fn settle_factor(&self, now: Nanos, name: &str, code: &str, keep: bool) -> Result<(), PeopleError> {
+        if let Some(seconds) = self.limits.wait(now, name, "settle-factor") {
+            return Err(PeopleError::Wait(seconds));
+        }
+        let _turn = self.factors.lock().await;
+        let mut account = self.account(name).await?;
+        let factor = account.factor.as_mut().ok_or_else(|| PeopleError::Missing("second factor".into()))?;
+        let Some(step) = totp::step_of(&factor.secret, code, now, factor.used) else {
+            self.limits.failed(now, name, "settle-factor");
+            return Err(PeopleError::Refused("The code does not fit. Is the clock of the device right?".into()));
+        };
+        (factor.confirmed, factor.used) = (true, step);
+        let action = if keep { "confirm-second-factor" } else { "remove-second-factor" };
+        self.audit.append(now, name, action, name).await?;
+        account.factor = account.factor.filter(|_| keep);
+        self.write(Table::Accounts, name, &account).await
+    }
+
+    async fn account(&self, name: &str) -> Result<Account, PeopleError> {
+        self.read(Table::Accounts, name).await?.ok_or_else(|| PeopleError::Missing(name.to_owned()))
     }
 
     async fn open(&self, now: Nanos, name: &str, account: Account) -> Result<Opened, PeopleError> {
@@ -261,6 +354,7 @@ impl People {
                     organisation: account.organisation,
                     prefixes: account.prefixes.iter().map(ToString::to_string).collect(),
                     active: account.password.is_some(),
+                    second_factor: account.factor.is_some_and(|factor| factor.confirmed),
                 })
             })
             .collect()
@@ -277,7 +371,7 @@ impl People {
         prefixes: Vec<Prefix>,
     ) -> Result<String, PeopleError> {
         check_name(name)?;
-        let account = Account { role, organisation: organisation.to_owned(), prefixes, password: None };
+        let account = Account { role, organisation: organisation.to_owned(), prefixes, password: None, factor: None };
         self.audit.append(now, by, "invite", name).await?;
         if !self.records.insert(Table::Accounts, name, encode(&account)?).await? {
             return Err(PeopleError::Exists(name.to_owned()));

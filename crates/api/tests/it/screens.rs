@@ -144,14 +144,34 @@ async fn verdict_comes_first_for_any_value() {
 async fn a_policy_is_shown_before_it_is_set() {
     let world = World::new();
     let admin = world.administrator().await;
-    let policy = serde_json::json!({
-        "sampling": 1.0, "payload_bytes": 0, "anonymise": "truncated", "records": "packets",
-        "prefixes": [], "honeypots": [], "reply_bytes_per_second": 0
-    });
+    let policy = serde_json::json!({ "payload_bytes": 0, "source_addresses": "truncated", "sample_one_in": 4 });
     let post = axum::http::Method::POST;
     let path = "/api/v1/sensors/osaka-1/preview";
     let shown = world.call(post, path, Some(&admin), Some(&policy.to_string())).await.json();
     assert_eq!(shown["before"]["src"], "203.0.113.199");
     assert_eq!(shown["after"]["src"], "203.0.113.0");
-    assert_eq!(world.get("/api/v1/sensors/osaka-1", &admin).await.json()["requested"]["anonymise"], "none");
+    assert_eq!(shown["notes"].as_array().unwrap().len(), 1, "one in four is said");
+    assert_eq!(world.get("/api/v1/sensors/osaka-1", &admin).await.json()["requested"]["source_addresses"], "none");
+}
+
+#[tokio::test]
+async fn a_policy_can_be_taken_back() {
+    let world = World::new();
+    let admin = world.administrator().await;
+    let (put, post) = (axum::http::Method::PUT, axum::http::Method::POST);
+    for bytes in [5, 6] {
+        let body = serde_json::json!({ "payload_bytes": bytes }).to_string();
+        let set = world.call(put.clone(), "/api/v1/sensors/osaka-1/policy", Some(&admin), Some(&body)).await.json();
+        assert_eq!(set["requested"]["payload_bytes"], bytes);
+    }
+    let past = world.get("/api/v1/sensors/osaka-1/policies", &admin).await.json();
+    let revisions: Vec<_> = past["items"].as_array().unwrap().iter().map(|one| one["revision"].clone()).collect();
+    assert_eq!(revisions, [3, 2, 1]);
+    let path = "/api/v1/sensors/osaka-1/roll-back";
+    let back = world.call(post.clone(), path, Some(&admin), Some(r#"{"revision":2}"#)).await.json();
+    assert_eq!(back["requested"]["payload_bytes"], 5);
+    let missing = world.call(post, path, Some(&admin), Some(r#"{"revision":99}"#)).await;
+    assert_eq!(missing.status, axum::http::StatusCode::NOT_FOUND);
+    let bad = world.call(put, "/api/v1/sensors/osaka-1/policy", Some(&admin), Some(r#"{"payload_bytes":9999}"#)).await;
+    assert_eq!(bad.status, axum::http::StatusCode::BAD_REQUEST);
 }

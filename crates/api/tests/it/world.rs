@@ -95,7 +95,7 @@ pub fn attack(victim: &str, first: i64) -> Attack {
     }
 }
 
-fn campaign() -> Campaign {
+pub fn campaign() -> Campaign {
     Campaign {
         id: "c1".into(),
         ports: vec![23],

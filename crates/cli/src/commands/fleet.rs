@@ -101,6 +101,12 @@ enum What {
         /// Its name.
         name: String,
     },
+    /// Cut a sensor off and remove everything that came from it. `sample` is the one of `noroshi up --demo`.
+    #[command(after_help = "Example:\n  noroshi fleet forget sample")]
+    Forget {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Runs the command.
@@ -176,6 +182,10 @@ async fn act(hub: Client<'_>, what: What, format: Format) -> Result<(), Trouble>
         What::Revoke { name } => {
             let cut = hub.revoke(name.clone()).await?;
             writeln!(stdout(), "{name} is revoked; {cut} live connections were cut")?;
+        }
+        What::Forget { name } => {
+            hub.forget(name.clone()).await?;
+            writeln!(stdout(), "{name} is revoked, and nothing of it is left")?;
         }
     }
     Ok(())

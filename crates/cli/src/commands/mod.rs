@@ -38,6 +38,8 @@ mod correlate;
 #[cfg(feature = "hub")]
 mod doctor;
 #[cfg(feature = "hub")]
+mod explore;
+#[cfg(feature = "hub")]
 mod export;
 #[cfg(feature = "hub")]
 mod fleet;
@@ -84,6 +86,8 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Query(query::Args),
     #[cfg(feature = "hub")]
+    Explore(explore::Args),
+    #[cfg(feature = "hub")]
     Stats(stats::Args),
     Import(import::Args),
     Malware(malware::Args),
@@ -123,6 +127,8 @@ impl Command {
             Command::Doctor(args) => doctor::run(args),
             #[cfg(feature = "hub")]
             Command::Query(args) => query::run(args),
+            #[cfg(feature = "hub")]
+            Command::Explore(args) => explore::run(args),
             #[cfg(feature = "hub")]
             Command::Stats(args) => stats::run(args),
             Command::Import(args) => import::run(args),

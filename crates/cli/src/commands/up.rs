@@ -24,7 +24,15 @@ Then, in another terminal:
 /// Packets of the sample day: enough for every screen to have something to show, sent in seconds.
 const DEMO_PACKETS: u64 = 200_000;
 const DEMO_SCENARIO: &str = "darknet-day";
-const DEMO_SENSOR: &str = "sample";
+/// What goes round for ever afterwards, at its own pace: about a hundred packets a second.
+const LIVING_SCENARIO: &str = "living-hour";
+const LIVING_PACKETS: u64 = 200_000;
+/// Countries of the sample's sources, coarse: enough for a map. Only taken where no table is there yet.
+const COUNTRIES: &str = include_str!("up/countries.csv");
+const COUNTRIES_NAME: &str = "sample-countries";
+const DEMO_SENSOR: &str = noroshi_hub::portal::SAMPLE_SENSOR;
+/// How often the demo looks whether it was removed.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Start everything on this machine: hub, journal, lake, detectors, warnings, portal, sensor endpoint. Members are read
 /// from members.toml in the data folder, when it is there; without one nobody is told anything.
@@ -40,7 +48,8 @@ pub struct Args {
     /// HOST:PORT that goes into invitations, where it differs from --listen.
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
-    /// Replay a generated sample day through a real sensor on this machine.
+    /// Replay a generated sample day through a real sensor on this machine, and let sample traffic go on. The portal
+    /// removes it with one click, `noroshi fleet forget sample` with one command.
     #[arg(long)]
     demo: bool,
 }
@@ -51,7 +60,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     config.data = args.data.unwrap_or(config.data);
     if args.demo {
         let folder = config.data.join("sample");
-        sample_day(&folder)?;
+        sample_countries(&config.data.join("knowledge"))?;
+        sample(&folder, "", DEMO_SCENARIO, DEMO_PACKETS)?;
         config.warning.members = Some(sample_members(&folder)?);
         config.warning.mailbox = Some(folder.join("mailbox"));
     }
@@ -64,15 +74,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The sample sensor: a process of its own, ended with the hub.
-struct Demo(#[allow(dead_code)] Child); // held so that it is ended when this is dropped
+/// The sample sensor: a process of its own, ended with the hub, or when the sample is removed.
+struct Demo(tokio::task::JoinHandle<()>);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.0.abort(); // and with the task the process that it holds
+    }
+}
 
 impl Demo {
     async fn start(hub: &Hub) -> Result<Demo, Failure> {
         let folder = hub.context().config.data.join("sample");
         let state = folder.join("sensor");
-        let capture = sample_day(&folder)?;
-        if !state.join("identity.json").exists() {
+        let capture = sample(&folder, "", DEMO_SCENARIO, DEMO_PACKETS)?;
+        let living = sample(&folder, "living", LIVING_SCENARIO, LIVING_PACKETS)?;
+        if !state.join("identity.json").exists() || is_revoked(hub.context()).await {
             let name = DEMO_SENSOR.parse().map_err(Failure::failed)?;
             let address = hub.context().sensor_address.to_string();
             let (place, secret) = hub.context().fleet.token(&name, &address).await?.words();
@@ -83,11 +100,42 @@ impl Demo {
                     .at(folder.display()));
             }
         }
-        let running = sensor(&state)?.args(["run", "--until-now", "--stay", "--replay"]).arg(&capture).spawn()?;
+        let mut command = sensor(&state)?;
+        command.args(["run", "--until-now", "--stay", "--replay"]).arg(&capture).arg("--then").arg(&living);
+        let running = command.spawn()?;
         let line = format!("SAMPLE DATA: sensor \"{DEMO_SENSOR}\" replays a generated day; nothing of it was observed");
         drop(hub.context().notices.send(line));
-        Ok(Demo(running))
+        Ok(Demo(tokio::spawn(until_removed(running, hub.context().clone()))))
     }
+}
+
+async fn is_revoked(context: &noroshi_hub::Context) -> bool {
+    let sensors = context.fleet.list().await.unwrap_or_default();
+    sensors.iter().any(|sensor| sensor.name == DEMO_SENSOR && sensor.status == "revoked")
+}
+
+async fn until_removed(mut running: Child, context: noroshi_hub::Context) {
+    while !is_revoked(&context).await {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    drop(running.kill().await);
+}
+
+/// Takes the coarse table of countries where there is none.
+fn sample_countries(knowledge: &Path) -> Result<(), Failure> {
+    use noroshi_enrich::{ImportOptions, Knowledge};
+    let known = knowledge.is_dir() && Knowledge::open(knowledge).is_ok_and(|known| known.has_country());
+    if known {
+        return Ok(());
+    }
+    std::fs::create_dir_all(knowledge)?;
+    let file = knowledge.join("sample-countries.csv.new");
+    std::fs::write(&file, COUNTRIES)?;
+    let options = ImportOptions { name: Some(COUNTRIES_NAME.into()), ..ImportOptions::default() };
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let imported = noroshi_enrich::import(knowledge, &file, &options, noroshi_model::Nanos(since.as_nanos() as i64));
+    std::fs::remove_file(&file)?;
+    imported.map(drop).map_err(|error| Failure::failed(error).at(knowledge.display()))
 }
 
 fn sensor(state: &Path) -> Result<Command, Failure> {
@@ -129,15 +177,16 @@ fn sample_members(folder: &Path) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// The sample day, generated once.
-fn sample_day(folder: &Path) -> Result<PathBuf, Failure> {
+/// A sample world's capture, generated once.
+fn sample(folder: &Path, below: &str, scenario: &str, packets: u64) -> Result<PathBuf, Failure> {
+    let folder = folder.join(below);
     let (capture, whole) = (folder.join("day.pcap"), folder.join("complete"));
     if whole.exists() {
         return Ok(capture);
     }
-    writeln!(std::io::stderr(), "generating the sample day ({DEMO_PACKETS} packets) …")?;
-    let world = World::new(&Scenario::load(DEMO_SCENARIO)?, 1, DEMO_PACKETS);
-    let written = write_day(&world, folder, &mut |_| {})?;
+    writeln!(std::io::stderr(), "generating sample traffic ({scenario}, {packets} packets) …")?;
+    let world = World::new(&Scenario::load(scenario)?, 1, packets);
+    let written = write_day(&world, &folder, &mut |_| {})?;
     std::fs::write(&whole, b"")?;
     Ok(written.capture)
 }

@@ -143,6 +143,6 @@ pub fn record(path: &Path, spool: &Spool, clock_suspect: bool) {
         sensor: "kyoto".into(),
         clock_suspect: clock_suspect.into(),
     };
-    let plan = ReplayPlan { paths: vec![path.to_owned()], speed: None, shift: 0 };
+    let plan = ReplayPlan { paths: vec![path.to_owned()], speed: None, shift: 0, then: Vec::new() };
     noroshi_sensor::capture::run(Box::new(Replay::open(plan, 0).unwrap()), spool, &shared).unwrap();
 }

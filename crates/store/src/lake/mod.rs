@@ -142,6 +142,14 @@ impl Lake {
         self.shared.tables.iter().map(|table| (table.spec.name, table.spec.schema.clone()))
     }
 
+    /// Removes everything that came from a sensor, roll-ups included.
+    pub async fn forget_sensor(&self, sensor: &str) -> Result<(), LakeError> {
+        for table in self.shared.tables.iter().filter(|table| table.spec.schema.field_with_name("sensor").is_ok()) {
+            table.delete_sensor(sensor).await?;
+        }
+        Ok(())
+    }
+
     /// Live files and bytes of each table.
     pub async fn sizes(&self) -> Result<Vec<TableSize>, LakeError> {
         let mut sizes = Vec::new();

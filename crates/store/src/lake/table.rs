@@ -203,6 +203,16 @@ impl LakeTable {
         blocking(move || sync_files(&log, &[log.join(format!("{version:020}.json"))])).await
     }
 
+    /// Removes the rows of a sensor. Their bytes go with the next clearing of dead files.
+    pub async fn delete_sensor(&self, sensor: &str) -> Result<(), LakeError> {
+        let mut delta = self.delta.lock().await;
+        delta.update_state().await.map_err(failed(self.spec.name, "read the log of"))?;
+        let predicate = format!("sensor = '{}'", sensor.replace('\'', "''"));
+        let deleting = delta.clone().delete().with_predicate(predicate);
+        (*delta, _) = deleting.await.map_err(failed(self.spec.name, "remove rows of"))?;
+        Ok(())
+    }
+
     /// Live files of the newest version.
     pub async fn files(&self) -> Result<Vec<LiveFile>, LakeError> {
         live_files(&self.snapshot().await?, self.spec.name)

@@ -7,6 +7,8 @@
 //! Packets are moved in time so that the newest is of now; `--rate` replays them through the live feed. Everything shown
 //! is therefore marked as a sample.
 
+mod extras;
+
 use anyhow::{Context, bail};
 use noroshi_api::assets::Asset;
 use noroshi_api::memory::{Countries, Memory, SensorRecord, Setup, default_policy, own_marking};
@@ -107,7 +109,7 @@ fn add_sensors(memory: &Memory, now: Nanos) {
     for (name, organisation, place) in SENSORS {
         memory.add_sensor_record(SensorRecord::new(name, organisation, Some(place)));
     }
-    let strict = Policy { payload_bytes: 0, anonymise: Anonymise::Truncated, ..default_policy() };
+    let strict = Policy { payload_bytes: 0, source_addresses: Anonymise::Truncated, ..default_policy() };
     let gap = Gap {
         from: Nanos(now.0 - 7200 * SECOND),
         to: Nanos(now.0 - 7140 * SECOND),
@@ -218,6 +220,7 @@ async fn main() -> anyhow::Result<()> {
     let batches = read_captures(&args.captures)?;
     let shift = newest(&batches).map_or(0, |newest| now.0 - newest.0);
     if !batches.is_empty() {
+        memory.add_extras(extras::extras(now));
         add_sensors(&memory, now);
         batches.iter().flat_map(|batch| by_sensor(batch, shift)).for_each(|part| memory.append(&part, false));
     }
