@@ -1046,6 +1046,11 @@ export interface components {
             /** @description End. */
             to: string;
         };
+        /**
+         * @description What a record is, from fine to coarse.
+         * @enum {string}
+         */
+        Granularity: "packets" | "flows" | "counters";
         /** @description One group of an answer. */
         Group: {
             /**
@@ -2223,6 +2228,8 @@ export interface components {
             destination_addresses: components["schemas"]["Anonymise"];
             /** @description Capture filters in tcpdump syntax; a packet must pass all of them. */
             filter: string[];
+            /** @description What a record is. */
+            granularity: components["schemas"]["Granularity"];
             /**
              * Format: int32
              * @description Bytes of datagrams that all lures together may send in any second.
