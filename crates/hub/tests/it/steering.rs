@@ -15,8 +15,13 @@ async fn a_change_takes_effect_live_and_is_acknowledged() {
     let Some(path) = capture("bruteforce_honeypot/ndpi__vnc.pcap") else { return };
     let lab = Lab::start().await;
     lab.enrol("kyoto").await.unwrap();
-    let source =
-        SourceOptions::Replay { paths: vec![path.clone()], speed: Some(4.0), retime: Retime::Keep, again: false, then: Vec::new() };
+    let source = SourceOptions::Replay {
+        paths: vec![path.clone()],
+        speed: Some(4.0),
+        retime: Retime::Keep,
+        again: false,
+        then: Vec::new(),
+    };
     let options =
         RunOptions { state: lab.state("kyoto"), source, ceiling: None, stay: true, lures: Default::default() };
     let stop = CancellationToken::new();

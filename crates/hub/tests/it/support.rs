@@ -73,8 +73,13 @@ impl Lab {
     }
 
     pub fn options(&self, name: &str, capture: &Path) -> RunOptions {
-        let source =
-            SourceOptions::Replay { paths: vec![capture.to_owned()], speed: None, retime: Retime::Keep, again: false, then: Vec::new() };
+        let source = SourceOptions::Replay {
+            paths: vec![capture.to_owned()],
+            speed: None,
+            retime: Retime::Keep,
+            again: false,
+            then: Vec::new(),
+        };
         RunOptions { state: self.state(name), source, ceiling: None, stay: false, lures: Default::default() }
     }
 

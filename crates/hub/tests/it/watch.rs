@@ -105,8 +105,13 @@ async fn a_group_is_changed_canary_first_and_left_alone_when_that_is_ill() {
     lab.enrol("tokyo").await.unwrap();
     // Sendai is away.
     for name in ["kyoto", "osaka"] {
-        let source =
-            SourceOptions::Replay { paths: vec![path.clone()], speed: None, retime: Retime::Keep, again: false, then: Vec::new() };
+        let source = SourceOptions::Replay {
+            paths: vec![path.clone()],
+            speed: None,
+            retime: Retime::Keep,
+            again: false,
+            then: Vec::new(),
+        };
         let options =
             RunOptions { state: lab.state(name), source, ceiling: None, stay: true, lures: Default::default() };
         running.push(tokio::spawn(noroshi_sensor::run::run(options, stop.clone())));
