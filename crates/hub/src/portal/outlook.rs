@@ -71,7 +71,7 @@ impl Past {
         let sql = format!(
             "SELECT cast(date_trunc('{unit}', minute) AS bigint), m.proto, m.port, sum(packets) FROM minutes_ports m \
              JOIN (SELECT proto, port FROM minutes_ports WHERE {range} AND port IS NOT NULL GROUP BY proto, port \
-             ORDER BY sum(packets) DESC LIMIT {SERIES}) top ON m.proto = top.proto AND m.port = top.port \
+             ORDER BY sum(packets) DESC LIMIT {SERIES}) l ON m.proto = l.proto AND m.port = l.port \
              WHERE {range} GROUP BY 1, 2, 3"
         );
         let mut table = Table::new(slot_seconds);

@@ -417,7 +417,7 @@ fn series_sql(query: &Query, groups: &[Vec<Value>]) -> String {
 
 fn packet_sql(conditions: &str, take: usize) -> String {
     format!(
-        "SELECT cast(ts AS bigint), ts_nanos, sensor, ip(src), ip(dst), proto, sport, dport, tcp_flags, ttl, \"window\", \
+        "SELECT cast(ts AS bigint) AS at, ts_nanos, sensor, ip(src), ip(dst), proto, sport, dport, tcp_flags, ttl, \"window\", \
          wire_len, payload_len, hex(payload, {PAYLOAD}), {KIND_SQL}, country(src), evidence, oddities \
          FROM packets WHERE {conditions} ORDER BY ts DESC LIMIT {take}"
     )

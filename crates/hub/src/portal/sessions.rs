@@ -14,7 +14,7 @@ const PART: char = '~';
 /// Steps shown of one dialogue.
 const STEPS: usize = 5_000;
 
-const COLUMNS: &str = "cast(ts AS bigint), cast(\"end\" AS bigint), sensor, origin, session, ip(src), country(src), dport, \
+const COLUMNS: &str = "cast(ts AS bigint) AS at, cast(\"end\" AS bigint) AS until, sensor, origin, session, ip(src), country(src), dport, \
     protocol, client, fingerprint, logins_accepted, logins_refused, array_to_string(credentials, chr(31)), \
     array_to_string(commands, chr(31)), array_to_string(urls, chr(31)), array_to_string(hashes, chr(31)), bytes_in, \
     bytes_out, truncated";
@@ -103,8 +103,8 @@ impl Past {
     pub async fn samples(&self, slice: Slice) -> Answered<Page<SampleView>> {
         let sql = format!(
             "SELECT hash, count(*) AS sessions, count(DISTINCT src), cast(min(ts) AS bigint), cast(max(ts) AS bigint), \
-             min(urls), count(*) OVER () FROM (SELECT unnest(hashes) AS hash, src, ts, \
-             array_to_string(urls, chr(31)) AS urls FROM sessions) GROUP BY hash \
+             min(places), count(*) OVER () FROM (SELECT unnest(hashes) AS hash, src, ts, \
+             array_to_string(urls, chr(31)) AS places FROM sessions) GROUP BY hash \
              ORDER BY sessions DESC, hash LIMIT {} OFFSET {}",
             slice.take, slice.skip
         );
