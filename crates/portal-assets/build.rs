@@ -17,7 +17,16 @@ fn main() {
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     println!("cargo:rerun-if-env-changed=NOROSHI_UI_DIST");
     println!("cargo:rerun-if-changed=build.rs");
-    for part in ["src", "public", "index.html", "vite.config.ts", "package-lock.json", "../docs", "../README.md", "../README.ja.md"] {
+    for part in [
+        "src",
+        "public",
+        "index.html",
+        "vite.config.ts",
+        "package-lock.json",
+        "../docs",
+        "../README.md",
+        "../README.ja.md",
+    ] {
         if portal.join(part).exists() {
             println!("cargo:rerun-if-changed={}", portal.join(part).display());
         }

@@ -285,7 +285,9 @@ impl Builder {
 
 /// Whether a window is a number that a stack or a tool chooses: a power of two, a little of it less, or whole segments.
 fn chosen_window(window: u32) -> bool {
-    window % 512 == 0 || window == 65_535 || [1460, 1448, 536].iter().any(|segment| window % segment == 0)
+    window.is_multiple_of(512)
+        || window == 65_535
+        || [1460, 1448, 536].iter().any(|segment| window.is_multiple_of(*segment))
 }
 
 fn middle(values: &mut [f64]) -> Option<f64> {

@@ -111,6 +111,9 @@ pub struct Delivery {
     smtp: Option<AsyncSmtpTransport<Tokio1Executor>>,
 }
 
+/// A letter, and what its courier said.
+type Outcome = (Letter, Result<(), Refusal>);
+
 impl Delivery {
     /// Ready to work; opens no connection yet.
     pub fn new(settings: Settings) -> Result<Self, lettre::transport::smtp::Error> {
@@ -125,7 +128,7 @@ impl Delivery {
             lanes.entry(letter.alert.recipient.0.clone()).or_default().push(letter);
         }
         let mut round = Round::default();
-        let mut tasks: JoinSet<Vec<(Letter, Result<(), Refusal>)>> = JoinSet::new();
+        let mut tasks: JoinSet<Vec<Outcome>> = JoinSet::new();
         let mut lanes = lanes.into_values();
         loop {
             while tasks.len() < LANES_MAX
@@ -146,7 +149,7 @@ impl Delivery {
     /// courier waiting delays nobody else.
     pub async fn run(&self, outbox: &Outbox, clock: &dyn Clock, news: &Notify) -> Result<(), OutboxError> {
         let mut busy: BTreeSet<String> = BTreeSet::new();
-        let mut tasks: JoinSet<(String, Vec<(Letter, Result<(), Refusal>)>)> = JoinSet::new();
+        let mut tasks: JoinSet<(String, Vec<Outcome>)> = JoinSet::new();
         loop {
             let mut lanes: BTreeMap<String, Vec<Letter>> = BTreeMap::new();
             if tasks.len() < LANES_MAX {
@@ -185,7 +188,7 @@ async fn serve(
     settings: Arc<Settings>,
     smtp: Option<AsyncSmtpTransport<Tokio1Executor>>,
     letters: Vec<Letter>,
-) -> Vec<(Letter, Result<(), Refusal>)> {
+) -> Vec<Outcome> {
     let mut done = Vec::with_capacity(letters.len());
     for letter in letters {
         let result = hand_over(&settings, smtp.as_ref(), &letter).await;

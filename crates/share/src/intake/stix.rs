@@ -51,7 +51,7 @@ fn checked(object: &Value) -> Result<(&str, &str), &'static str> {
     let kind = word("type").ok_or("no property \"type\"")?;
     let id = word("id").ok_or("no property \"id\"")?;
     let fits = id.strip_prefix(kind).and_then(|rest| rest.strip_prefix("--"));
-    if !fits.is_some_and(|uuid| uuid::Uuid::try_parse(uuid).is_ok()) {
+    if fits.is_none_or(|uuid| uuid::Uuid::try_parse(uuid).is_err()) {
         return Err("\"id\" is not the type, two hyphens and a UUID");
     }
     // What has a beginning has versions, except markings, which never change (STIX 2.1, section 3.2).
