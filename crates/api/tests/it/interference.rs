@@ -39,7 +39,7 @@ fn message(member: &str, n: u32) -> MessageView {
         tlp: Tlp::Amber,
         created: Nanos::from_seconds(START - i64::from(n)),
         rule: "r".into(),
-        state: if n % 2 == 0 { "delivered" } else { "failed" }.into(),
+        state: if n.is_multiple_of(2) { "delivered" } else { "failed" }.into(),
         attempts: 1,
         reason: None,
         incidents: vec![IncidentLine {

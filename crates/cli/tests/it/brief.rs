@@ -38,5 +38,5 @@ fn hostile_and_empty_counts() {
     assert!(page.contains("generated data") && page.contains("tcp/23") && !page.contains("<script"));
     std::fs::write(&path, "day,proto,dpt,packets\n").unwrap();
     let (_, err, code) = run(&["brief", path.to_str().unwrap()]);
-    assert!(code == 3 && err.contains("nothing was counted"), "{err}");
+    assert!(code == 3 && err.contains("no row holds a time and a count"), "{err}");
 }

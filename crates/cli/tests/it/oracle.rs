@@ -98,7 +98,7 @@ impl Oracle {
     fn streams(lab: &Lab, at_rest: bool) -> Vec<Stream> {
         let read = async |connection: &mut sqlx::SqliteConnection| {
             let query = "select sensor, lower(hex(epoch)), min(first_seq), max(last_seq), \
-                         sum(last_seq - first_seq + 1) from batches group by sensor, epoch";
+                         sum(last_seq - first_seq + 1) from batches where sensor not like 'hub:%' group by sensor, epoch";
             let rows = sqlx::query(query).fetch_all(connection).await.unwrap();
             let stream = |row: &sqlx::sqlite::SqliteRow| Stream {
                 sensor: row.get(0),
@@ -144,7 +144,8 @@ impl Oracle {
         }
         let damaged = lab.journal_at_rest(async |connection| {
             let query = "select sensor, first_seq, last_seq, records, bytes, \
-                         (select coalesce(sum(count), 0) from gaps where gaps.row = batches.row) from batches";
+                         (select coalesce(sum(count), 0) from gaps where gaps.row = batches.row) from batches \
+                         where sensor not like 'hub:%'";
             let mut damaged = None;
             for row in sqlx::query(query).fetch_all(connection).await.unwrap() {
                 let (sensor, first, last): (String, i64, i64) = (row.get(0), row.get(1), row.get(2));

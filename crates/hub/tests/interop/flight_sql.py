@@ -40,7 +40,7 @@ with connect(TOKEN) as connection:
     table = ask(connection, PORTS)
     answers["ports"] = table.to_pylist()
     answers["pandas"] = int(table.to_pandas()["packets"].sum())
-    answers["duckdb"] = duckdb.sql("select sum(packets) from \"table\"").fetchone()[0] is not None
+    answers["duckdb"] = duckdb.sql("select sum(packets) from \"table\"").fetchall()[0][0] is not None
     answers["polars"] = int(polars.from_arrow(table)["packets"].sum())
     answers["polars_direct"] = int(polars.read_database(PORTS, connection)["packets"].sum())
     answers["sources"] = ask(connection, "select ip(src) source, sensor from packets order by seq limit 3").to_pylist()

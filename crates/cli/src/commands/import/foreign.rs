@@ -46,6 +46,7 @@ pub fn looks_like_one(path: &Path) -> bool {
         "\"Event\":{",
         "{\"response\":[{\"Event\"",
         "{\"response\":{\"Attribute\"",
+        "{\"Attribute\":[{",
     ];
     read.is_ok() && plain.starts_with('{') && says.iter().any(|word| plain.contains(word))
 }
