@@ -7,7 +7,7 @@
 use crate::people::People;
 use crate::scope::Right;
 use arrow_array::RecordBatch;
-use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
@@ -124,7 +124,9 @@ fn info(schema: &SchemaRef, ticket: Bytes, descriptor: FlightDescriptor) -> Info
 
 fn stream(schema: SchemaRef, rows: BoxStream<'static, Result<RecordBatch, Status>>) -> Stream {
     let rows = rows.map_err(|status| FlightError::Tonic(Box::new(status)));
-    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(rows).map_err(Status::from);
+    // Dictionaries stay: the rows must have the schema that was announced before them.
+    let encoder = FlightDataEncoderBuilder::new().with_dictionary_handling(DictionaryHandling::Resend);
+    let data = encoder.with_schema(schema).build(rows).map_err(Status::from);
     Ok(Response::new(Box::pin(data)))
 }
 
