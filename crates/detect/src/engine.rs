@@ -322,7 +322,7 @@ impl Engine {
                 campaigns: campaigns.len() as u64,
                 attacks: attacks.len() as u64,
             },
-            sources: self.facts(lists_max, &victims),
+            sources: self.facts(lists_max, &victims, &scale),
             brute_force: brute_force::find(&all),
             payloads: payloads.into_clusters(),
             timeline: self.tally.slots.timeline(),
@@ -462,7 +462,7 @@ impl Engine {
         out
     }
 
-    fn facts(&self, sources_max: usize, victims: &BTreeSet<Addr>) -> Vec<SourceFacts> {
+    fn facts(&self, sources_max: usize, victims: &BTreeSet<Addr>, scale: &Scale) -> Vec<SourceFacts> {
         let mut all: Vec<&Source> = self.sources.iter().flat_map(|shard| shard.sources.iter()).collect();
         let order = |a: &&Source, b: &&Source| b.packets.cmp(&a.packets).then_with(|| a.addr.cmp(&b.addr));
         if all.len() > sources_max && sources_max > 0 {
@@ -470,7 +470,7 @@ impl Engine {
             all.truncate(sources_max);
         }
         all.sort_unstable_by(order);
-        all.into_iter().map(|source| facts_of(source, victims)).collect()
+        all.into_iter().map(|source| facts_of(source, victims, scale)).collect()
     }
 }
 
@@ -496,7 +496,7 @@ impl ScanOf<'_> {
     }
 }
 
-fn facts_of(source: &Source, victims: &BTreeSet<Addr>) -> SourceFacts {
+fn facts_of(source: &Source, victims: &BTreeSet<Addr>, scale: &Scale) -> SourceFacts {
     let tools = source.tools.tools();
     let mut labels = Vec::new();
     if victims.contains(&source.addr) || source.answers * 2 > source.packets {
@@ -504,6 +504,9 @@ fn facts_of(source: &Source, victims: &BTreeSet<Addr>) -> SourceFacts {
     }
     if tools.contains(&Tool::Mirai) {
         labels.push(Label::Infected);
+    }
+    if scan::survey::is_survey(source, &tools, scale) {
+        labels.push(Label::ResearchScanner);
     }
     labels.push(Label::Spoofable);
     let times = source.times();

@@ -3,6 +3,7 @@
 pub mod campaign;
 pub(crate) mod probe;
 pub(crate) mod probes;
+pub mod survey;
 
 use crate::config::{Scale, thresholds};
 use crate::ddos::amplification::Requests;

@@ -2,6 +2,7 @@
 
 mod captures;
 mod generated_day;
+mod survey;
 
 use noroshi_detect::engine::Findings;
 use noroshi_detect::{Config, Engine};
@@ -24,7 +25,11 @@ fn shared(part: &str) -> Option<PathBuf> {
 
 /// What the engine finds in one capture; nothing where the capture is refused.
 fn findings(path: &Path) -> Findings {
-    let mut engine = Engine::new(Config { threads: 1, ..Config::default() });
+    findings_with(path, Config { threads: 1, ..Config::default() })
+}
+
+fn findings_with(path: &Path, config: Config) -> Findings {
+    let mut engine = Engine::new(config);
     if let Ok(mut reader) = Reader::open(path) {
         while let Some(raw) = reader.next_batch() {
             engine.observe(decode(raw, 0));
