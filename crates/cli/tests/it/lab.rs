@@ -26,6 +26,11 @@ impl Process {
         drop(self.0.kill());
         drop(self.0.wait());
     }
+
+    /// Not another step until it is killed.
+    pub fn freeze(&self) {
+        run(&format!("kill -STOP {}", self.0.id()));
+    }
 }
 
 impl Drop for Process {

@@ -56,6 +56,16 @@ impl Trial {
         self.hub = None;
     }
 
+    /// Stops the hub where it is, without ending it.
+    pub fn freeze_hub(&self) {
+        self.hub.iter().for_each(Process::freeze);
+    }
+
+    /// Stops every sensor where it is, without ending it.
+    pub fn freeze_sensors(&self) {
+        self.sensors.iter().flatten().for_each(Process::freeze);
+    }
+
     pub fn start_hub(&mut self) {
         self.hub = Some(self.lab.hub());
     }

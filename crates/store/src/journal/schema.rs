@@ -64,10 +64,24 @@ pub(super) struct Opened {
     pub last_row: i64,
 }
 
+/// Makes durable what a killed process left in the log file. SQLite will take those transactions for committed, and so
+/// the watermarks in them are answered to sensors, which then forget: they must survive a power cut from here on.
+fn settle(path: &Path) -> Result<(), JournalError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::File::open(&log) {
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        opened => opened
+            .and_then(|file| file.sync_all())
+            .map_err(|source| JournalError::Io { path: std::path::PathBuf::from(log), source }),
+    }
+}
+
 pub(super) async fn open(path: &Path, max_pages: u32) -> Result<Opened, JournalError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|source| JournalError::Io { path: folder.to_owned(), source })?;
     }
+    settle(path)?;
     let fail = failed(path, "open");
     let synchronous = if super::trial::broken("sync") { SqliteSynchronous::Off } else { SqliteSynchronous::Full };
     let options = SqliteConnectOptions::new()
