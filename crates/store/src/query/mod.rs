@@ -3,6 +3,7 @@
 //! Each query sees one version of each table it names, whatever is committed meanwhile. It may only read. Its time,
 //! memory and rows are bounded; what breaks a bound ends with a message that says which and what to do.
 
+mod distinct;
 mod error;
 mod functions;
 mod limits;
@@ -17,6 +18,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use noroshi_model::Nanos;
@@ -117,7 +119,9 @@ impl Lake {
             .map_err(|error| error::explain(error, limits))?;
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        let context = SessionContext::new_with_state(state);
+        let mut context = SessionContext::new_with_state(state);
+        let counting = Arc::new(distinct::CountNumbers::new());
+        context.register_function_rewrite(counting).map_err(|error| error::explain(error, limits))?;
         functions::register(&context, &self.shared.enrich);
         Ok(context)
     }

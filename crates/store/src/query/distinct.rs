@@ -1,0 +1,103 @@
+//! `count(distinct address)` at the cost of counting numbers.
+//!
+//! The engine counts different integers of all groups in one hash table, but keeps a set of its own for each group of
+//! byte strings: on a sample of 200,000 packets, sources and destinations per port took 4 CPU seconds and 1.3 GB that
+//! way. So a number stands for the bytes while they are counted: an IPv4 address is its number, exactly; anything else
+//! its 64-bit hash. Two of ten million IPv6 addresses fall together with a chance of three in a million, and then the
+//! count is one too low.
+
+use arrow::array::{Array, AsArray, Int64Array};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, ScalarUDF, Signature, SimpleScalarUDF, Volatility};
+use foldhash::quality::FixedState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// Seed of the hash: fixed, because both halves of a divided aggregate must agree.
+const SEED: u64 = 0x6e6f_726f_7368_6931;
+
+/// Puts the number in place of the bytes wherever a question counts different ones.
+#[derive(Debug)]
+pub(super) struct CountNumbers {
+    number: Arc<ScalarUDF>,
+}
+
+impl CountNumbers {
+    pub fn new() -> Self {
+        let signature = Signature::any(1, Volatility::Immutable);
+        let function = SimpleScalarUDF::new_with_signature(
+            "number_of_bytes",
+            signature,
+            DataType::Int64,
+            Arc::new(number_of_bytes),
+        );
+        CountNumbers { number: Arc::new(function.into()) }
+    }
+}
+
+impl FunctionRewrite for CountNumbers {
+    fn name(&self) -> &str {
+        "count_numbers"
+    }
+
+    fn rewrite(&self, expr: Expr, schema: &DFSchema, _: &ConfigOptions) -> Result<Transformed<Expr>> {
+        match expr {
+            Expr::AggregateFunction(AggregateFunction { func, mut params })
+                if func.name() == "count" && params.distinct && is_bytes(&params.args, schema) =>
+            {
+                let bytes = params.args.remove(0);
+                params.args.push(self.number.call(vec![bytes]));
+                Ok(Transformed::yes(Expr::AggregateFunction(AggregateFunction { func, params })))
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    }
+}
+
+fn is_bytes(arguments: &[Expr], schema: &DFSchema) -> bool {
+    let [argument] = arguments else { return false };
+    matches!(
+        argument.get_type(schema),
+        Ok(DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
+    )
+}
+
+fn number(bytes: &[u8]) -> i64 {
+    match <[u8; 4]>::try_from(bytes) {
+        Ok(v4) => i64::from(u32::from_be_bytes(v4)),
+        // Negative, and so never an IPv4 address.
+        Err(_) => (FixedState::with_seed(SEED).hash_one(bytes) | 1 << 63) as i64,
+    }
+}
+
+fn number_of_bytes(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    let values = match &arguments[0] {
+        ColumnarValue::Array(array) => array.clone(),
+        ColumnarValue::Scalar(scalar) => scalar.to_array()?,
+    };
+    let numbers: Int64Array = match values.data_type() {
+        DataType::BinaryView => values.as_binary_view().iter().map(|bytes| bytes.map(number)).collect(),
+        _ => cast(&values, &DataType::Binary)?.as_binary::<i32>().iter().map(|bytes| bytes.map(number)).collect(),
+    };
+    Ok(ColumnarValue::Array(Arc::new(numbers)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_of_ipv4_are_the_addresses_and_others_are_apart() {
+        assert_eq!(number(&[0, 0, 0, 0]), 0);
+        assert_eq!(number(&[255, 255, 255, 255]), 0xffff_ffff);
+        let others: std::collections::BTreeSet<i64> = (0..10_000u128).map(|n| number(&n.to_be_bytes())).collect();
+        assert_eq!(others.len(), 10_000);
+        assert!(others.iter().all(|number| *number < 0));
+    }
+}
