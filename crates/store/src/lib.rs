@@ -16,4 +16,4 @@ pub mod statistics;
 pub use journal::{Appended, Journal, JournalBatch, JournalError, JournalRow, RecordError, Recorder};
 pub use lake::{Lake, LakeError, Mover};
 pub use query::{Answer, Limits, QueryError, Rows};
-pub use rollup::{Enrich, Origin, Span};
+pub use rollup::{Enrich, Grouping, Origin, Span};

@@ -4,9 +4,9 @@
 //! more than a few; answers that everybody sees alike are kept for some seconds.
 
 use noroshi_api::backend::{Answered, BackendError, PacketQuery};
-use noroshi_api::filter::{Expr, Field, KIND_SQL, Kind, Shape, sql_column, sql_shown};
+use noroshi_api::filter::{Expr, Field, KIND_SQL, Kind, sql_shown};
 use noroshi_api::memory::Figures;
-use noroshi_api::query::{Answer, Group, Measure, Query, Series};
+use noroshi_api::query::{Answer, Group, Measure, Query};
 use noroshi_api::views::{Count, PacketView, Page, Rates};
 use noroshi_model::packet::Oddities;
 use noroshi_model::time::SECOND;
@@ -22,9 +22,6 @@ use tokio::sync::{Mutex, Semaphore};
 const LIMITS: Limits = Limits { time: Duration::from_secs(20), memory: 512 << 20, rows: 200_000 };
 /// Queries at once: as many as small machines have cores.
 const AT_ONCE: usize = 2;
-/// Packets in a range up to which sources and destinations are counted exactly; past it they are estimated
-/// (HyperLogLog) and the answer says so. An exact count keeps every address in memory.
-const EXACT_UP_TO: u64 = 5_000_000;
 /// Answers that all see alike are kept so long.
 pub(super) const KEEP_NANOS: i64 = 4 * SECOND;
 /// How far back the page of one value looks, and the points of its series.
@@ -32,7 +29,10 @@ const VALUE_SECONDS: i64 = 7 * 86_400;
 const VALUE_POINTS: i64 = 168;
 /// Payload bytes shown of a packet.
 const PAYLOAD: usize = 96;
-const DAY_SLOT_SECONDS: i64 = 900;
+/// Slots of a sensor's last day, and after how long all are counted again, because a sensor that was cut off sends late.
+const DAY_SLOT: i64 = 900 * SECOND;
+const DAY_SLOTS: i64 = 96;
+const DAY_WHOLE: i64 = 600 * SECOND;
 
 /// Figures of the first page.
 #[derive(Clone, Default)]
@@ -48,12 +48,40 @@ pub struct Overview {
 /// Packets per slot of the last day, by kind, for each sensor.
 pub type Days = HashMap<String, Rates>;
 
+/// Packets by sensor, kind and slot since 1970.
+#[derive(Default)]
+struct KeptDays {
+    counted: Nanos,
+    /// When every slot was counted last.
+    whole: Nanos,
+    counts: BTreeMap<(String, String, i64), u64>,
+}
+
+impl KeptDays {
+    fn days(&self) -> Days {
+        let start = self.counted.0.div_euclid(DAY_SLOT) + 1 - DAY_SLOTS;
+        let mut days = Days::new();
+        for ((sensor, kind, slot), count) in &self.counts {
+            let entry = days.entry(sensor.clone()).or_insert_with(|| Rates {
+                start: Nanos(start * DAY_SLOT),
+                slot_seconds: (DAY_SLOT / SECOND) as u64,
+                series: BTreeMap::new(),
+            });
+            let line = entry.series.entry(kind.clone()).or_insert_with(|| vec![0; DAY_SLOTS as usize]);
+            if let Some(cell) = usize::try_from(slot - start).ok().and_then(|at| line.get_mut(at)) {
+                *cell += count;
+            }
+        }
+        days
+    }
+}
+
 /// The lake, as the portal asks it.
 pub struct Past {
     lake: Lake,
     turns: Semaphore,
     overview: Mutex<Option<(Nanos, Overview)>>,
-    days: Mutex<Option<(Nanos, Days)>>,
+    days: Mutex<KeptDays>,
     pub(super) outlooks: Mutex<Option<super::outlook::Outlook>>,
 }
 
@@ -82,25 +110,7 @@ pub(super) fn micros(value: &Value) -> Option<Nanos> {
     value.as_i64().map(|us| Nanos(us.saturating_mul(1000)))
 }
 
-/// The text of a key, which a filter takes back.
-fn key_text(field: Field, value: &Value) -> String {
-    let alias = field.aliases().iter().find(|(_, number)| value.as_u64() == Some(*number));
-    alias.map_or_else(|| text(value), |(name, _)| (*name).to_owned())
-}
-
-/// The condition that a group's key holds, from values that the lake gave.
-fn is_key(field: Field, value: &Value) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let column = sql_column(field);
-    match (field.shape(), value) {
-        (_, Value::Null) => format!("({column}) IS NULL"),
-        (Shape::Number { .. }, value) => format!("({column}) = {}", number(value)),
-        (Shape::Address, value) if field != Field::Network => format!("{column} = addr({})", quoted(&text(value))),
-        (_, value) => format!("({column}) = {}", quoted(&text(value))),
-    }
-}
-
-fn instant(at: Nanos) -> String {
+pub(super) fn instant(at: Nanos) -> String {
     format!("timestamp '{}'", at.rfc3339())
 }
 
@@ -134,78 +144,6 @@ impl Past {
         serde_json::from_slice::<Document>(&out)
             .map(|document| document.rows)
             .map_err(|error| unavailable(error.to_string()))
-    }
-
-    async fn estimates(&self, from: Nanos, to: Nanos) -> Answered<bool> {
-        let sql = format!(
-            "SELECT sum(packets) FROM minutes_tools WHERE minute >= {} AND minute < {}",
-            instant(Nanos(from.0 - 60 * SECOND)),
-            instant(to)
-        );
-        Ok(self.rows(&sql).await?.first().is_some_and(|row| number(&row[0]) > EXACT_UP_TO))
-    }
-
-    /// Statistics, as [`Query::sql`] says them.
-    pub async fn explore(&self, query: &Query) -> Answered<Answer> {
-        let estimates = self.estimates(query.from, query.to).await?;
-        let groups = self.rows(&groups_sql(query, estimates)).await?;
-        let series = self.rows(&series_sql(query, &groups)).await?;
-        let keys = query.by.len();
-        let key = |row: &Vec<Value>| query.by.iter().zip(row).map(|(field, value)| key_text(*field, value)).collect();
-        let points = query.points();
-        let mut lines = vec![vec![0u64; points]; query.series.min(groups.len()) + 1];
-        let (mut packets, mut newest) = (0, None);
-        for row in &series {
-            let (count, at) = (number(&row[2]), micros(&row[3]));
-            packets += count;
-            newest = newest.max(at);
-            let line = row[1].as_i64().and_then(|line| usize::try_from(line).ok()).unwrap_or(lines.len() - 1);
-            let slot = row[0].as_u64().map_or(usize::MAX, |slot| slot as usize);
-            if let Some(cell) = lines.get_mut(line).and_then(|line| line.get_mut(slot)) {
-                *cell += count;
-            }
-        }
-        let rest = lines.pop().unwrap_or_default();
-        let mut shown: Vec<Series> =
-            lines.into_iter().zip(&groups).map(|(values, row)| Series { key: key(row), values }).collect();
-        if rest.iter().any(|count| *count > 0) {
-            shown.push(Series { key: Vec::new(), values: rest });
-        }
-        let mut notes = Vec::new();
-        if estimates {
-            notes.push(
-                "distinct sources and destinations are estimates (HyperLogLog, about 2 %): the range is long"
-                    .to_owned(),
-            );
-        }
-        let when = |value: &Value| micros(value).unwrap_or(query.from);
-        Ok(Answer {
-            by: query.by.iter().map(|field| field.name().to_owned()).collect(),
-            measure: query.measure,
-            from: query.from,
-            to: query.to,
-            start: query.series_start(),
-            slot_seconds: query.slot_seconds,
-            groups_total: groups.first().map_or(0, |row| number(&row[keys + 6])),
-            groups: groups
-                .iter()
-                .map(|row| Group {
-                    key: key(row),
-                    packets: number(&row[keys]),
-                    bytes: number(&row[keys + 1]),
-                    sources: number(&row[keys + 2]),
-                    destinations: number(&row[keys + 3]),
-                    first: when(&row[keys + 4]),
-                    last: when(&row[keys + 5]),
-                })
-                .collect(),
-            packets,
-            series: shown,
-            complete: true,
-            notes,
-            sql: query.sql(),
-            newest,
-        })
     }
 
     /// Single packets, newest first.
@@ -285,40 +223,31 @@ impl Past {
         Ok(view)
     }
 
-    /// The last day of every sensor.
+    /// The last day of every sensor. Slots that have passed are kept: only the newest are counted again.
     pub async fn days(&self, now: Nanos) -> Answered<Days> {
         let mut kept = self.days.lock().await;
-        if let Some((at, days)) = &*kept
-            && now.0 - at.0 < 4 * KEEP_NANOS
-        {
-            return Ok(days.clone());
+        if now.0 - kept.counted.0 >= 4 * KEEP_NANOS {
+            let newest = now.0.div_euclid(DAY_SLOT);
+            let oldest = newest + 1 - DAY_SLOTS;
+            let again = now.0 - kept.whole.0 >= DAY_WHOLE;
+            // The slot before the newest may still have been filling when it was counted.
+            let from = if again { oldest } else { kept.counted.0.div_euclid(DAY_SLOT) - 1 };
+            let sql = format!(
+                "SELECT sensor, cast(ts AS bigint) / {} AS slot, {KIND_SQL} AS kind, count(*) FROM packets \
+                 WHERE ts >= {} AND ts < {} GROUP BY 1, 2, 3",
+                DAY_SLOT / 1000,
+                instant(Nanos(from * DAY_SLOT)),
+                instant(Nanos((newest + 1) * DAY_SLOT)),
+            );
+            let rows = self.rows(&sql).await?;
+            kept.counts.retain(|key, _| (oldest..from).contains(&key.2));
+            kept.counts.extend(
+                rows.iter().filter_map(|row| Some(((text(&row[0]), text(&row[2]), row[1].as_i64()?), number(&row[3])))),
+            );
+            kept.counted = now;
+            kept.whole = if again { now } else { kept.whole };
         }
-        let slots = 86_400 / DAY_SLOT_SECONDS;
-        let slot = DAY_SLOT_SECONDS * SECOND;
-        let start = Nanos((now.0.div_euclid(slot) + 1 - slots) * slot);
-        let sql = format!(
-            "SELECT sensor, (cast(ts AS bigint) - {}) / {} AS slot, {KIND_SQL} AS kind, count(*) FROM packets \
-             WHERE ts >= {} AND ts < {} GROUP BY 1, 2, 3",
-            start.0 / 1000,
-            slot / 1000,
-            instant(start),
-            instant(Nanos(start.0 + slots * slot)),
-        );
-        let mut days = Days::new();
-        for row in self.rows(&sql).await? {
-            let (Some(slot), count) = (row[1].as_u64(), number(&row[3])) else { continue };
-            let rates = days.entry(text(&row[0])).or_insert_with(|| Rates {
-                start,
-                slot_seconds: DAY_SLOT_SECONDS as u64,
-                series: BTreeMap::new(),
-            });
-            let line = rates.series.entry(text(&row[2])).or_insert_with(|| vec![0; slots as usize]);
-            if let Some(cell) = line.get_mut(slot as usize) {
-                *cell += count;
-            }
-        }
-        *kept = Some((now, days.clone()));
-        Ok(days)
+        Ok(kept.days())
     }
 
     /// What packets tell of a value.
@@ -369,50 +298,6 @@ fn rates_of(answer: Answer) -> Rates {
     let (start, slot_seconds) = (answer.start, answer.slot_seconds);
     let named = answer.series.into_iter().filter_map(|one| Some((one.key.into_iter().next()?, one.values)));
     Rates { start, slot_seconds, series: named.filter(|(kind, _)| Kind::NAMES.contains(&kind.as_str())).collect() }
-}
-
-fn groups_sql(query: &Query, estimates: bool) -> String {
-    let keys: Vec<_> = query.by.iter().map(|field| sql_shown(*field)).collect();
-    let keys_named: Vec<_> = keys.iter().enumerate().map(|(n, key)| format!("{key} AS k{n}")).collect();
-    let places: Vec<_> = (1..=keys.len()).map(|n| n.to_string()).collect();
-    let distinct = |column: &str| match estimates {
-        true => format!("approx_distinct({column})"),
-        false => format!("count(DISTINCT {column})"),
-    };
-    format!(
-        "SELECT {}, count(*) AS packets, sum(wire_len) AS bytes, {} AS sources, {} AS destinations, \
-         cast(min(ts) AS bigint) AS first, cast(max(ts) AS bigint) AS last, count(*) OVER () AS groups \
-         FROM packets WHERE {} GROUP BY {} ORDER BY {} DESC, {} LIMIT {}",
-        keys_named.join(", "),
-        distinct("src"),
-        distinct("dst"),
-        query.conditions(),
-        places.join(", "),
-        query.measure.name(),
-        places.join(", "),
-        query.groups
-    )
-}
-
-/// Packets per slot and line: the largest groups in their order, and all the rest.
-fn series_sql(query: &Query, groups: &[Vec<Value>]) -> String {
-    let lines: String = groups
-        .iter()
-        .take(query.series)
-        .enumerate()
-        .map(|(line, row)| {
-            let tests: Vec<_> = query.by.iter().zip(row).map(|(field, value)| is_key(*field, value)).collect();
-            format!(" WHEN {} THEN {line}", tests.join(" AND "))
-        })
-        .collect();
-    let line = if lines.is_empty() { "-1".to_owned() } else { format!("CASE{lines} ELSE -1 END") };
-    format!(
-        "SELECT (cast(ts AS bigint) - {}) / {} AS slot, {line} AS line, count(*), cast(max(ts) AS bigint) \
-         FROM packets WHERE {} GROUP BY 1, 2",
-        query.series_start().0 / 1000,
-        query.slot_seconds * 1_000_000,
-        query.conditions()
-    )
 }
 
 fn packet_sql(conditions: &str, take: usize) -> String {

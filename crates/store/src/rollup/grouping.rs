@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// The key of a roll-up, packed in 64 bits while counting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Grouping {
+pub enum Grouping {
     /// Protocol and destination port (ICMP: its type).
     Port,
     /// Fingerprint of the sending tool.
@@ -51,16 +51,16 @@ const TABLES: [[&str; 3]; 6] = [
 ];
 
 impl Grouping {
-    pub const ALL: [Grouping; 6] =
+    pub(crate) const ALL: [Grouping; 6] =
         [Grouping::Port, Grouping::Tool, Grouping::Network, Grouping::Country, Grouping::As, Grouping::Profile];
 
     /// Name of the table of that span.
-    pub const fn table(self, span: Span) -> &'static str {
+    pub(crate) const fn table(self, span: Span) -> &'static str {
         TABLES[self as usize][span as usize]
     }
 
     /// Lake fields of the key.
-    pub fn key_fields(self) -> Vec<Field> {
+    pub(crate) fn key_fields(self) -> Vec<Field> {
         match self {
             Grouping::Port => {
                 vec![Field::new("proto", DataType::Int16, true), Field::new("port", DataType::Int32, true)]
@@ -76,7 +76,7 @@ impl Grouping {
     }
 
     /// The keys of a packet: none leaves the packet out.
-    pub fn keys(
+    pub(crate) fn keys(
         self,
         packets: &PacketColumns,
         row: usize,
@@ -98,7 +98,7 @@ impl Grouping {
     }
 
     /// Keys as the columns of the table.
-    pub fn key_arrays(self, keys: impl Iterator<Item = u64> + Clone) -> Vec<ArrayRef> {
+    pub(crate) fn key_arrays(self, keys: impl Iterator<Item = u64> + Clone) -> Vec<ArrayRef> {
         let known = |key: u64| (key != 0).then_some(key);
         match self {
             Grouping::Port => {

@@ -9,7 +9,8 @@ mod grouping;
 pub mod sketch;
 mod span;
 
-pub(crate) use grouping::{Grouping, PacketColumns, READ, tool_name};
+pub use grouping::Grouping;
+pub(crate) use grouping::{PacketColumns, READ, tool_name};
 pub use span::Span;
 
 use arrow::array::{

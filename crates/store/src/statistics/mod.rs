@@ -12,7 +12,7 @@ pub use catalogue::STATISTICS;
 
 use crate::lake::Lake;
 use crate::query::{Answer, Limits, QueryError, nearest};
-use crate::rollup::Span;
+use crate::rollup::{Grouping, Span};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use noroshi_model::Nanos;
@@ -99,6 +99,13 @@ impl Lake {
         });
         Ok(newest)
     }
+}
+
+/// Rows of a roll-up between two times, as a subquery with `columns` and `t`, when each row's span begins. A minute belongs
+/// to the window when it starts in it; with `coarse`, whole hours and days inside come as one row per key.
+pub fn rollup(grouping: Grouping, columns: &str, since: Nanos, until: Nanos, coarse: bool) -> String {
+    let coarsest = if coarse { Span::Day } else { Span::Minute };
+    window::rows(&Parameters::default(), grouping, columns, (Some(since.0), Some(until.0)), coarsest)
 }
 
 impl Parameters {
