@@ -1,10 +1,11 @@
 //! CPU time of the inner loops on the sizes of a day: `cargo run --release -p noroshi-stats --example kernels`.
 //!
-//! Prints one JSON line per kernel: what, CPU seconds (Linux), per unit. Inputs come from a fixed seed.
+//! Prints one JSON line per kernel: what, CPU seconds (Linux), per unit. Inputs come from a fixed seed. The named Python
+//! packages on inputs of the same kind and size: `python crates/stats/tests/interop/kernels.py` (one thread each).
 
 use nalgebra::DMatrix;
 use noroshi_stats::changefinder::{ChangeFinder, Settings};
-use noroshi_stats::{glasso, nmf, pelt};
+use noroshi_stats::{glasso, nmf, pelt, smooth};
 
 /// Ports and minutes of a day.
 const PORTS: usize = 65_536;
@@ -34,6 +35,26 @@ fn main() {
     report("nmf, 1,000 x 1,440, rank 30, 200 updates", 1.0, || {
         nmf::factorise(&table, 30, 200, 0.0).map_or(0.0, |factors| factors.error)
     });
+    let walks: Vec<Vec<f64>> = (0..ETS_SERIES).map(|_| walk(&mut random)).collect();
+    report("ets, 60 series of 300, one step, result: mean absolute error", ETS_SERIES as f64, || {
+        let error = |walk: &Vec<f64>| Some((smooth::ets(&walk[..walk.len() - 1])? - walk[walk.len() - 1]).abs());
+        walks.iter().filter_map(error).sum::<f64>() / ETS_SERIES as f64
+    });
+}
+
+/// Series of the smoothing kernel, and their length.
+const ETS_SERIES: usize = 60;
+const ETS_LENGTH: usize = 300;
+
+/// A level that wanders, seen with noise.
+fn walk(random: &mut Random) -> Vec<f64> {
+    let mut level = 100.0;
+    (0..ETS_LENGTH)
+        .map(|_| {
+            level += 4.0 * (random.uniform() - 0.5);
+            level + 20.0 * (random.uniform() - 0.5)
+        })
+        .collect()
 }
 
 fn day_score(day: &[u16]) -> f64 {

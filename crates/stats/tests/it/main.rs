@@ -2,6 +2,8 @@
 //!
 //! References were computed once with Python: NumPy 2.4.6, SciPy 1.17.1, statsmodels 0.15.0, changefinder 0.3.
 
+mod company;
+mod holes;
 mod structure;
 
 use noroshi_stats::baseline::{Baseline, quantile};
