@@ -16,6 +16,7 @@ pub mod output;
 pub mod packets;
 pub mod progress;
 pub mod report;
+mod sightings;
 pub mod terminal;
 
 use clap::Parser;

@@ -63,7 +63,7 @@ enum Style {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let data = read::read(&args.path)?;
+    let data = read::read(&args.path, noroshi_detect::series::DAY_SECONDS)?;
     if data.rejected > 0 {
         eprintln!("noroshi: {} of {} rows could not be read and are left out", data.rejected, data.rows);
     }

@@ -1,12 +1,13 @@
 //! `noroshi forecast`: what comes next, what rose, and how good such forecasts were.
 
-pub(super) mod page;
+mod events;
+pub(crate) mod page;
 pub(super) mod read;
 
 use crate::failure::Failure;
 use crate::terminal::escape;
-use noroshi_detect::forecast::backtest::{Backtest, MethodScore, backtest};
-use noroshi_detect::forecast::{Forecast, next};
+use noroshi_detect::forecast::backtest::{Backtest, MethodScore, backtest_by};
+use noroshi_detect::forecast::{Forecast, Plan, next_by};
 use noroshi_detect::series::surge::{Settings, Surge, surges};
 use noroshi_detect::series::{Series, TOTAL, slot_name};
 use serde_json::{Value, json};
@@ -18,13 +19,16 @@ const EXAMPLES: &str = "\
 Examples:
   noroshi forecast packets.csv.gz --port 1433
   noroshi forecast packets.csv.gz --all
+  noroshi forecast packets.csv.gz --horizon 7d
   noroshi forecast packets.csv.gz --surges
+  noroshi forecast packets.csv.gz --hazards
+  noroshi forecast packets.csv.gz --blocklist --size 200
   noroshi forecast packets.csv.gz --backtest --format html > backtest.html";
 
 /// Name and version of the JSON contract.
 const SCHEMA: &str = "noroshi.forecast/1";
 
-/// Forecasts one slot ahead, surges, and back-tests beside the naive methods.
+/// Forecasts of the next hour, day or week, surges and their probabilities, blocklists, and how good all of it was.
 ///
 /// Reads packets as CSV (datetime, proto, dpt, ...), counts as CSV (day, proto, dpt, packets), both also in gzip, or
 /// the timeline of a JSON report. Every forecast sees only what came before it.
@@ -39,12 +43,24 @@ pub struct Args {
     /// Every series large enough, not only the largest.
     #[arg(long)]
     all: bool,
-    /// Replay history and score every forecast beside the naive methods.
+    /// How far ahead: the next hour, the next day, or the sum of the next seven days.
+    #[arg(long, value_enum, default_value_t = Horizon::Day)]
+    horizon: Horizon,
+    /// Replay history and score every forecast beside the naive methods; as html, all scores on one page.
     #[arg(long, conflicts_with = "surges")]
     backtest: bool,
     /// What rose, ranked, day by day.
     #[arg(long)]
     surges: bool,
+    /// How likely a surge is on each port within a day and a week; shown only where the back-test beats the base rate.
+    #[arg(long, conflicts_with_all = ["surges", "backtest"])]
+    hazards: bool,
+    /// Who will hit each sensor tomorrow, with the back-test of such lists; needs packets with sources.
+    #[arg(long, conflicts_with_all = ["surges", "backtest", "hazards"])]
+    blocklist: bool,
+    /// Entries of a blocklist.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    size: u32,
     /// Where the data come from; shown with every score.
     #[arg(long, value_enum, default_value_t = Origin::Real)]
     data: Origin,
@@ -53,9 +69,33 @@ pub struct Args {
     format: Style,
 }
 
+/// How far ahead.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Horizon {
+    /// The next hour.
+    #[value(name = "1h")]
+    Hour,
+    /// The next day.
+    #[value(name = "1d")]
+    Day,
+    /// The sum of the next seven days.
+    #[value(name = "7d")]
+    Week,
+}
+
+impl Horizon {
+    fn plan(self) -> Plan {
+        match self {
+            Horizon::Hour => Plan::HOUR,
+            Horizon::Day => Plan::DAY,
+            Horizon::Week => Plan::WEEK,
+        }
+    }
+}
+
 /// Where data come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// Observed on the Internet.
     Real,
     /// Made by a simulation.
@@ -63,7 +103,7 @@ pub(super) enum Origin {
 }
 
 impl Origin {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Origin::Real => "real",
             Origin::Generated => "generated",
@@ -89,7 +129,11 @@ const LARGE_ENOUGH: f64 = 100.0;
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let data = read::read(&args.path)?;
+    if args.blocklist {
+        return events::blocklist(&args.path, args.size as usize, args.data, args.format == Style::Json);
+    }
+    let plan = args.horizon.plan();
+    let data = read::read(&args.path, plan.slot_seconds)?;
     if data.rejected > 0 {
         eprintln!("noroshi: {} of {} rows could not be read and are left out", data.rejected, data.rows);
     }
@@ -99,9 +143,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let found = surges(&data.series, &Settings::default());
         return print_surges(&mut out, &found, &data.series, args.format, args.data);
     }
+    if args.hazards {
+        return events::hazards(&mut out, &data.series, args.data, args.format == Style::Json);
+    }
     let chosen = choose(&args, &data.series)?;
     if args.backtest {
-        let scores: Vec<Backtest> = chosen.iter().filter_map(|series| backtest(series)).collect();
+        let scores: Vec<Backtest> = chosen.iter().filter_map(|series| backtest_by(series, plan)).collect();
         if scores.is_empty() {
             return Err(Failure::refused("no series is long enough to be scored")
                 .at(args.path.display())
@@ -112,7 +159,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             Style::Text => text_backtest(&mut out, &scores, args.data)?,
             Style::Json => print_json(&mut out, &json_backtest(&scores, &source, args.data))?,
             Style::Html => {
-                out.write_all(page::render(&scores, &found, &data.series, &source, args.data.name()).as_bytes())?
+                let more = events::everything(&args.path, &data.series, plan, args.size as usize);
+                out.write_all(page::render(&scores, &found, &data.series, &source, args.data.name(), &more).as_bytes())?
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -120,8 +168,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.format == Style::Html {
         return Err(Failure::usage("a page is made of a back-test").hint("add --backtest"));
     }
-    let forecasts: Vec<(&Series, Option<Forecast>)> = chosen.iter().map(|series| (*series, next(series))).collect();
-    print_forecasts(&mut out, &forecasts, args.format, args.data)?;
+    let forecasts: Vec<(&Series, Option<Forecast>)> =
+        chosen.iter().map(|series| (*series, next_by(series, plan))).collect();
+    print_forecasts(&mut out, &forecasts, plan, args.format, args.data)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -150,6 +199,7 @@ fn print_json(out: &mut impl Write, value: &Value) -> Result<(), Failure> {
 fn print_forecasts(
     out: &mut impl Write,
     forecasts: &[(&Series, Option<Forecast>)],
+    plan: Plan,
     style: Style,
     origin: Origin,
 ) -> Result<(), Failure> {
@@ -158,7 +208,8 @@ fn print_forecasts(
         let list: Vec<Value> = forecasts
             .iter()
             .map(|(series, forecast)| {
-                json!({"series": series.key, "slot": slot(series), "slot_seconds": series.slot_seconds, "forecast": forecast})
+                json!({"series": series.key, "slot": slot(series), "slot_seconds": series.slot_seconds, "slots": plan.ahead,
+                    "forecast": forecast})
             })
             .collect();
         return print_json(
@@ -166,7 +217,10 @@ fn print_forecasts(
             &json!({"schema": SCHEMA, "kind": "forecast", "data": origin.name(), "forecasts": list}),
         );
     }
-    writeln!(out, "{:<14} {:<10} {:>8} {:>17} {:>17}  methods", "series", "for", "expected", "80 %", "95 %")?;
+    if plan.ahead > 1 {
+        writeln!(out, "sums of {} days", plan.ahead)?;
+    }
+    writeln!(out, "{:<14} {:<10} {:>8} {:>17} {:>17}  methods", "series", "from", "expected", "80 %", "95 %")?;
     for (series, forecast) in forecasts {
         let Some(forecast) = forecast else {
             writeln!(out, "{:<14} {:<10} too few known slots for a forecast", escape(&series.key), slot(series))?;
@@ -244,7 +298,12 @@ fn text_backtest(out: &mut impl Write, scores: &[Backtest], origin: Origin) -> R
         better(Backtest::best_naive),
         better(Backtest::best_average)
     )?;
-    writeln!(out, "data: {}; last quarter of each series; every forecast saw only what came before it", origin.name())?;
+    let horizon = scores.first().map_or("", |score| score.horizon);
+    writeln!(
+        out,
+        "data: {}; {horizon} ahead; last quarter of each series; every forecast saw only what came before it",
+        origin.name()
+    )?;
     Ok(())
 }
 

@@ -26,6 +26,7 @@
 //! standard error, foreign text through [`crate::terminal::escape`].
 
 use crate::failure::Failure;
+pub(crate) use forecast::Origin;
 use std::process::ExitCode;
 
 #[cfg(feature = "hub")]
@@ -33,6 +34,7 @@ mod alert;
 mod analyze;
 #[cfg(feature = "hub")]
 mod backup;
+mod bench;
 mod brief;
 mod correlate;
 #[cfg(feature = "hub")]
@@ -50,6 +52,8 @@ mod geo;
 #[cfg(feature = "hub")]
 mod hub;
 mod import;
+mod lead;
+mod locality;
 mod malware;
 mod malware_run;
 mod packets;
@@ -59,12 +63,16 @@ mod query;
 mod restore;
 #[cfg(feature = "hub")]
 mod sensor;
+mod similar;
 mod simulate;
 #[cfg(feature = "hub")]
 mod stats;
 mod synchrony;
+pub(crate) mod table;
+mod train;
 #[cfg(feature = "hub")]
 mod up;
+mod vulnerabilities;
 
 /// One variant per command.
 #[derive(clap::Subcommand)]
@@ -94,6 +102,11 @@ pub enum Command {
     Correlate(correlate::Args),
     Forecast(forecast::Args),
     Synchrony(synchrony::Args),
+    Locality(locality::Args),
+    Similar(similar::Args),
+    Lead(lead::Args),
+    Train(train::Args),
+    Vulnerabilities(vulnerabilities::Args),
     Brief(brief::Args),
     #[cfg(feature = "hub")]
     Export(export::Args),
@@ -106,6 +119,7 @@ pub enum Command {
     #[cfg(feature = "hub")]
     Restore(restore::Args),
     Geo(geo::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -136,6 +150,11 @@ impl Command {
             Command::Correlate(args) => correlate::run(args),
             Command::Forecast(args) => forecast::run(args),
             Command::Synchrony(args) => synchrony::run(args),
+            Command::Locality(args) => locality::run(args),
+            Command::Similar(args) => similar::run(args),
+            Command::Lead(args) => lead::run(args),
+            Command::Train(args) => train::run(args),
+            Command::Vulnerabilities(args) => vulnerabilities::run(args),
             Command::Brief(args) => brief::run(args),
             #[cfg(feature = "hub")]
             Command::Export(args) => export::run(args),
@@ -148,6 +167,7 @@ impl Command {
             #[cfg(feature = "hub")]
             Command::Restore(args) => restore::run(args),
             Command::Geo(args) => geo::run(args),
+            Command::Bench(args) => bench::run(args),
         }
     }
 }

@@ -10,6 +10,7 @@ mod crowd;
 #[cfg(feature = "hub")]
 mod fleet;
 mod forecast;
+mod foresight;
 #[cfg(feature = "hub")]
 mod full;
 mod geo;

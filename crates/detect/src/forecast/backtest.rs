@@ -3,7 +3,7 @@
 //! Rolling origin (Tashman, "Out-of-sample tests of forecasting accuracy", IJF 2000): each forecast sees the slots
 //! before it and nothing else; scores are taken over the last part of the series.
 
-use super::{Forecast, NAIVE, Replay, SEASON, window};
+use super::{Forecast, NAIVE, Plan, Replay};
 use crate::series::Series;
 use noroshi_model::Nanos;
 use noroshi_stats::score;
@@ -41,6 +41,8 @@ pub struct MethodScore {
 pub struct Backtest {
     /// Which series.
     pub key: String,
+    /// What was forecast: `1 h`, `1 d`, `7 d`.
+    pub horizon: &'static str,
     /// Slots scored.
     pub scored: usize,
     /// Mean absolute error.
@@ -81,15 +83,24 @@ impl Backtest {
     }
 }
 
-/// Replays one series; `None` when nothing could be scored.
+/// Replays one series day by day; `None` when nothing could be scored.
 pub fn backtest(series: &Series) -> Option<Backtest> {
-    let skipped = series.values.len() - window(&series.values).len();
-    let values = window(&series.values);
+    backtest_by(series, Plan::DAY)
+}
+
+/// Replays one series by a plan; `None` when nothing could be scored.
+pub fn backtest_by(series: &Series, plan: Plan) -> Option<Backtest> {
+    let values = plan.window(&series.values);
+    let skipped = series.values.len() - values.len();
     let begin = values.len() - (values.len() as f64 * SCORED) as usize;
-    let mut replay = Replay::new();
-    let steps: Vec<_> = (0..values.len()).map(|slot| replay.step(&values[..slot], values[slot])).collect();
+    let mut replay = Replay::new(plan);
+    let steps: Vec<_> = (0..values.len()).map(|slot| replay.step(&values[..slot])).collect();
+    let truth: Vec<f64> = (0..values.len()).map(|slot| plan.target(values, slot)).collect();
     let scored = &steps[begin..];
-    let actual = &values[begin..];
+    let actual = &truth[begin..];
+    // What was known before the scored part began gives the scale.
+    let training = &truth[..(begin + 1).saturating_sub(plan.ahead)];
+    let season = plan.season.max(plan.ahead);
     let points: Vec<f64> =
         scored.iter().map(|step| step.forecast.as_ref().map_or(f64::NAN, |forecast| forecast.point)).collect();
     let mae = score::mae(actual, &points)?;
@@ -97,7 +108,7 @@ pub fn backtest(series: &Series) -> Option<Backtest> {
         .filter_map(|index| {
             let forecasts: Vec<f64> = scored.iter().map(|step| step.naive[index]).collect();
             let mae = score::mae(actual, &forecasts)?;
-            let mase = score::mase(actual, &forecasts, &values[..begin], SEASON);
+            let mase = score::mase(actual, &forecasts, training, season);
             Some((index, MethodScore { method: NAIVE[index], mae, mase }))
         })
         .collect();
@@ -111,9 +122,10 @@ pub fn backtest(series: &Series) -> Option<Backtest> {
         .collect();
     Some(Backtest {
         key: series.key.clone(),
+        horizon: plan.name,
         scored: actual.iter().zip(&points).filter(|(a, p)| a.is_finite() && p.is_finite()).count(),
         mae,
-        mase: score::mase(actual, &points, &values[..begin], SEASON),
+        mase: score::mase(actual, &points, training, season),
         smape: score::smape(actual, &points),
         crps: (!crps.is_empty()).then(|| crps.iter().sum::<f64>() / crps.len() as f64),
         coverage80: coverage(scored.iter().map(|step| step.forecast.as_ref()?.interval80), actual),
@@ -129,7 +141,7 @@ pub fn backtest(series: &Series) -> Option<Backtest> {
                 naive: best.and_then(|best| known(step.naive[best])),
             })
             .collect(),
-        history: values[..begin].iter().map(|value| known(*value)).collect(),
+        history: truth[..begin].iter().map(|value| known(*value)).collect(),
     })
 }
 

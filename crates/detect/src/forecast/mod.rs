@@ -1,12 +1,15 @@
 //! What comes next, and how good such forecasts were.
 //!
-//! Every forecast is one slot ahead and made from the slots before it only. Candidates are combined by the inverse of
+//! Every forecast is made from the slots before it only, for the next hour, the next day, or the sum of the next seven days
+//! ([`Plan`]). Candidates are combined by the inverse of
 //! their own past errors (an inner rolling validation: the same rule for every series, nothing chosen by hand), and
 //! intervals come from the errors that the combination really made. [`backtest`] replays all of it over history.
 
 pub mod backtest;
+pub mod blocklist;
 pub mod brief;
 mod candidates;
+pub mod hazard;
 
 use crate::series::Series;
 use candidates::{CANDIDATES, forecast_all};
@@ -32,7 +35,66 @@ const ADAPT_RATE: f64 = 0.02;
 /// Levels of the quantiles that are forecast, beside the interval ends.
 const LEVELS: [f64; 9] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95];
 
-/// A forecast of one slot.
+/// What is forecast, and how far back is looked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Name: `1 h`, `1 d`, `7 d`.
+    pub name: &'static str,
+    /// Seconds of the slots that it is for.
+    pub slot_seconds: u32,
+    /// Slots of a season.
+    pub season: usize,
+    /// Slots whose sum is forecast.
+    pub ahead: usize,
+    /// Slots that are replayed at most.
+    pub window: usize,
+    /// Slots a regression learns from.
+    learn: usize,
+    /// Whether each slot of the season has a coefficient of its own; for long seasons their mean is a feature instead.
+    slots_of_season: bool,
+}
+
+impl Plan {
+    /// The next hour, from hours.
+    pub const HOUR: Plan = Plan {
+        name: "1 h",
+        slot_seconds: 3_600,
+        season: 24,
+        ahead: 1,
+        window: 1_008,
+        learn: 336,
+        slots_of_season: false,
+    };
+    /// The next day, from days.
+    pub const DAY: Plan = Plan {
+        name: "1 d",
+        slot_seconds: 86_400,
+        season: SEASON,
+        ahead: 1,
+        window: 400,
+        learn: 90,
+        slots_of_season: true,
+    };
+    /// The sum of the next seven days, from days.
+    pub const WEEK: Plan = Plan { name: "7 d", ahead: 7, ..Plan::DAY };
+
+    /// What comes in the slots from `at` on: their mean times their number when at least three quarters are known.
+    fn target(&self, values: &[f64], at: usize) -> f64 {
+        let Some(slots) = values.get(at..at + self.ahead) else { return f64::NAN };
+        let known: Vec<f64> = slots.iter().copied().filter(|value| value.is_finite()).collect();
+        if known.len() * 4 < self.ahead * 3 {
+            return f64::NAN;
+        }
+        known.iter().sum::<f64>() / known.len() as f64 * self.ahead as f64
+    }
+
+    /// The part of a long series that a forecast can use, so that the work per series is bounded.
+    fn window<'a>(&self, values: &'a [f64]) -> &'a [f64] {
+        &values[values.len().saturating_sub(self.window)..]
+    }
+}
+
+/// A forecast of one slot, or of the sum of several.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Forecast {
     /// Most likely value (median).
@@ -55,15 +117,25 @@ pub(crate) struct Step {
     pub naive: Vec<f64>,
 }
 
+/// Forecasts of one origin that wait for their truth.
+#[derive(Debug)]
+struct Waiting {
+    origin: usize,
+    points: Vec<Option<f64>>,
+    forecast: Option<Forecast>,
+}
+
 /// Replays a series; call [`Replay::step`] for every slot in order.
 #[derive(Debug)]
 pub(crate) struct Replay {
+    plan: Plan,
     /// Absolute errors per candidate, newest last.
     errors: Vec<Vec<f64>>,
     /// Errors of the combination on the logarithmic scale.
     residuals: Vec<f64>,
     /// Miss rates asked for, 80 % and 95 %.
     alphas: [f64; 2],
+    waiting: std::collections::VecDeque<Waiting>,
 }
 
 /// Counts are compared on log(1 + x): spread grows with level.
@@ -72,21 +144,32 @@ fn log(value: f64) -> f64 {
 }
 
 impl Replay {
-    pub fn new() -> Self {
-        Replay { errors: vec![Vec::new(); CANDIDATES.len()], residuals: Vec::new(), alphas: [0.2, 0.05] }
+    pub fn new(plan: Plan) -> Self {
+        Replay {
+            plan,
+            errors: vec![Vec::new(); CANDIDATES.len()],
+            residuals: Vec::new(),
+            alphas: [0.2, 0.05],
+            waiting: std::collections::VecDeque::new(),
+        }
     }
 
-    /// Forecast of the slot after `history`; then learns from `actual` (NaN when it is not known).
-    pub fn step(&mut self, history: &[f64], actual: f64) -> Step {
-        let naive = candidates::naive(history);
+    /// Forecast of what comes after `history`, having learned from those earlier forecasts whose truth it holds.
+    pub fn step(&mut self, history: &[f64]) -> Step {
+        while self.waiting.front().is_some_and(|waiting| waiting.origin + self.plan.ahead <= history.len()) {
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            let actual = self.plan.target(history, waiting.origin);
+            if actual.is_finite() {
+                self.learn(&waiting.points, waiting.forecast.as_ref(), actual);
+            }
+        }
+        let naive = candidates::naive(history, &self.plan);
         if history.iter().filter(|value| value.is_finite()).count() < WARM_UP {
             return Step { forecast: None, naive };
         }
-        let points = forecast_all(history);
+        let points = forecast_all(history, &self.plan);
         let forecast = self.combine(&points);
-        if actual.is_finite() {
-            self.learn(&points, forecast.as_ref(), actual);
-        }
+        self.waiting.push_back(Waiting { origin: history.len(), points, forecast: forecast.clone() });
         Step { forecast, naive }
     }
 
@@ -118,7 +201,8 @@ impl Replay {
         let point = ensemble::inverse_error(&pairs, 1.0)?.max(0.0);
         let residuals = &self.residuals[self.residuals.len().saturating_sub(RESIDUALS)..];
         let at = |level: f64| {
-            if residuals.len() < RESIDUALS_MIN {
+            // Sums of several slots overlap: their errors are worth fewer.
+            if residuals.len() < RESIDUALS_MIN * self.plan.ahead {
                 return None;
             }
             let error = conformal::error_quantile(residuals, level)?;
@@ -144,22 +228,19 @@ fn recent_error(errors: &[f64]) -> Option<f64> {
 
 /// Forecast of the slot after the last one; `None` with fewer than [`WARM_UP`] known slots.
 pub fn next(series: &Series) -> Option<Forecast> {
-    let mut replay = Replay::new();
-    let values = window(&series.values);
+    next_by(series, Plan::DAY)
+}
+
+/// Forecast of what the plan asks for, after the last slot.
+pub fn next_by(series: &Series, plan: Plan) -> Option<Forecast> {
+    let mut replay = Replay::new(plan);
+    let values = plan.window(&series.values);
     let mut last = None;
     for slot in 0..=values.len() {
-        last = replay.step(&values[..slot], values.get(slot).copied().unwrap_or(f64::NAN)).forecast;
+        last = replay.step(&values[..slot]).forecast;
     }
     last
 }
-
-/// The part of a long series that a forecast can use, so that the work per series is bounded.
-fn window(values: &[f64]) -> &[f64] {
-    &values[values.len().saturating_sub(WINDOW)..]
-}
-
-/// Slots that are replayed at most.
-const WINDOW: usize = 400;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The back-test as one page: every score, its data, its baseline, with plots inline. Loads nothing, runs nothing.
 
+use super::events::{Everything, Reliability};
 use super::{number, percent, quality};
 use noroshi_detect::forecast::backtest::Backtest;
 use noroshi_detect::series::surge::Surge;
@@ -19,9 +20,9 @@ background:#fff}table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5
 th:first-child,td:first-child,td.l,th.l{text-align:left}svg{width:100%;height:auto}.b95{fill:#cfe0f5}.b80{fill:#9fc3ec}\
 .a{fill:none;stroke:#1c2330;stroke-width:1.3}.f{fill:none;stroke:#0b5cad;stroke-width:1.6}.n{fill:none;stroke:#a63d00;stroke-width:1.2;\
 stroke-dasharray:4 3}.x{stroke:#8a93a3;stroke-width:1}text{font-size:11px;fill:#4a5468}.scroll{overflow-x:auto}\
-.worse{font-weight:bold;color:#a63d00}.tag{border:1px solid;border-radius:4px;padding:0 .4rem}\
+.mark{fill:#0b5cad}.dot{fill:#1c2330}.worse{font-weight:bold;color:#a63d00}.tag{border:1px solid;border-radius:4px;padding:0 .4rem}\
 @media(prefers-color-scheme:dark){body{background:#12161d;color:#e3e8f0}.a{stroke:#e3e8f0}.b95{fill:#1b3350}.b80{fill:#27527f}\
-.f{stroke:#6fb3ff}.n{stroke:#ff9d5c}.worse{color:#ff9d5c}text{fill:#a9b3c4}th,td{border-color:#2e3644}}";
+.f{stroke:#6fb3ff}.mark{fill:#6fb3ff}.dot{fill:#e3e8f0}.n{stroke:#ff9d5c}.worse{color:#ff9d5c}text{fill:#a9b3c4}th,td{border-color:#2e3644}}";
 
 /// Foreign text for a page.
 pub(in super::super) fn esc(text: &str) -> String {
@@ -38,11 +39,18 @@ pub(in super::super) fn esc(text: &str) -> String {
 }
 
 /// The whole page.
-pub fn render(scores: &[Backtest], surges: &[Surge], series: &[Series], source: &str, origin: &str) -> String {
+pub fn render(
+    scores: &[Backtest],
+    surges: &[Surge],
+    series: &[Series],
+    source: &str,
+    origin: &str,
+    more: &Everything,
+) -> String {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Forecast back-test</title><style>{STYLE}</style></head><body><h1>Forecast back-test</h1>\
-         <p>Data: {} <span class=\"tag\">{origin}</span>. One slot ahead, rolling origin: each forecast saw only the slots \
+         <p>Data: {} <span class=\"tag\">{origin}</span>. Rolling origin: each forecast saw only the slots \
          before it. Scored on the last quarter of each series. The rule is the same for every series: the three candidates \
          with the least error over the last 42 forecasts, weighted by the inverse of that error. The naive methods are the \
          last value, the same day a week before, drift and the mean of all; moving averages of 7 and 28 stand beside them; the best is chosen \
@@ -50,6 +58,11 @@ pub fn render(scores: &[Backtest], surges: &[Surge], series: &[Series], source: 
         esc(source)
     );
     table(&mut page, scores, origin);
+    for other in &more.horizons {
+        table(&mut page, other, origin);
+    }
+    hazards(&mut page, more, origin);
+    blocklist(&mut page, more, origin);
     for score in scores {
         section(&mut page, score, series, origin);
     }
@@ -59,8 +72,10 @@ pub fn render(scores: &[Backtest], surges: &[Surge], series: &[Series], source: 
 }
 
 fn table(page: &mut String, scores: &[Backtest], origin: &str) {
+    let horizon = scores.first().map_or("", |score| score.horizon);
+    let _ = write!(page, "<h2>Scores, {horizon} ahead</h2>");
     page.push_str(
-        "<h2>Scores</h2><div class=\"scroll\"><table><tr><th>series</th><th>data</th><th>slots</th><th>MAE</th><th>MASE</th>\
+        "<div class=\"scroll\"><table><tr><th>series</th><th>data</th><th>slots</th><th>MAE</th><th>MASE</th>\
          <th>sMAPE</th><th>CRPS</th><th>in 80 %</th><th>in 95 %</th><th class=\"l\">best naive method</th><th>its MAE</th>\
          <th>relative</th><th>to best average</th></tr>",
     );
@@ -225,4 +240,96 @@ fn surge_list(page: &mut String, surges: &[Surge], series: &[Series], origin: &s
         );
     }
     page.push_str("</table></div>");
+}
+
+/// Said against happened, on square-root axes so that small probabilities can be told apart.
+fn reliability(page: &mut String, judged: &Reliability, title: &str) {
+    let skill = judged.skill.map_or("-".into(), |skill| format!("{skill:.3}"));
+    let verdict = if judged.publishable() { "published" } else { "not better than the base rate: not published" };
+    let _ = write!(
+        page,
+        "<h3>{}</h3><p>{} probabilities, {:.2} % happened; Brier score {:.5}, skill against the base rate {skill}: {verdict}.</p>",
+        esc(title),
+        judged.count,
+        judged.base_rate * 100.0,
+        judged.brier
+    );
+    let side = 260.0;
+    let at = |share: f64| 30.0 + (side - 40.0) * share.clamp(0.0, 1.0).sqrt();
+    let _ = write!(
+        page,
+        "<svg viewBox=\"0 0 {WIDTH} {side}\" role=\"img\" aria-label=\"Reliability: {}\"><line class=\"x\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
+        esc(title),
+        at(0.0),
+        side - at(0.0),
+        at(1.0),
+        side - at(1.0)
+    );
+    for share in [0.01, 0.1, 0.25, 0.5, 1.0] {
+        let _ = write!(
+            page,
+            "<text x=\"{:.1}\" y=\"{:.1}\">{share}</text><text x=\"0\" y=\"{:.1}\">{share}</text>",
+            at(share) - 8.0,
+            side - 14.0,
+            side - at(share) + 4.0
+        );
+    }
+    for (index, bin) in judged.bins.iter().enumerate() {
+        let _ = write!(
+            page,
+            "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{:.1}\"/><text x=\"300\" y=\"{}\">said {:.3}, happened {:.3}, {} times</text>",
+            at(bin.said),
+            side - at(bin.happened),
+            2.0 + (bin.count as f64).ln().max(0.0) * 0.6,
+            20 + index * 16,
+            bin.said,
+            bin.happened,
+            bin.count
+        );
+    }
+    let _ =
+        write!(page, "<text x=\"30\" y=\"{}\">said; upward: happened; on the line is honest</text></svg>", side - 1.0);
+}
+
+fn hazards(page: &mut String, more: &Everything, origin: &str) {
+    let _ = write!(page, "<h2>Probability of a surge ({origin} data)</h2>");
+    for hazards in &more.hazards {
+        let title = format!("Surge within {} d, any series of at least 100 counts", hazards.slots);
+        match &hazards.judged {
+            Some(judged) => reliability(page, judged, &title),
+            None => {
+                let _ = write!(page, "<h3>{}</h3><p>Too few surges to learn from.</p>", esc(&title));
+            }
+        }
+    }
+}
+
+fn blocklist(page: &mut String, more: &Everything, origin: &str) {
+    let _ = write!(page, "<h2>Predictive blocklists ({origin} data)</h2>");
+    let Some(list) = more.blocklist.as_ref().filter(|list| !list.methods.is_empty()) else {
+        page.push_str("<p>Not scored: the input names no sources, or too few days.</p>");
+        return;
+    };
+    let _ = write!(
+        page,
+        "<p>Lists of {} sources per sensor for the next day, {} days scored. Recall counts against all sources that came, also those \
+         never seen before.</p><table><tr><th>list</th><th>listed</th><th>came</th><th>precision</th><th>recall</th><th>of all observations</th></tr>",
+        list.size, list.days
+    );
+    for method in &list.methods {
+        let _ = write!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{:.1} %</td><td>{:.1} %</td></tr>",
+            method.method,
+            method.listed,
+            method.hits,
+            method.precision * 100.0,
+            method.recall * 100.0,
+            method.observations * 100.0
+        );
+    }
+    page.push_str("</table>");
+    if let Some(judged) = &list.judged {
+        reliability(page, judged, "A source of the last two weeks comes on the next day");
+    }
 }

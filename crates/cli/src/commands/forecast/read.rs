@@ -1,5 +1,6 @@
 //! From a file to series: packets as CSV, daily counts as CSV, or the timeline of a report.
 
+use crate::commands::table::split;
 use crate::failure::Failure;
 use noroshi_detect::series::{DAY_SECONDS, Series, Table};
 use noroshi_import::lines::{Budget, Line};
@@ -17,8 +18,8 @@ pub struct Data {
     pub rejected: u64,
 }
 
-/// Reads a file; gzip is fine.
-pub fn read(path: &Path) -> Result<Data, Failure> {
+/// Reads a file into slots of so many seconds; gzip is fine. A report has slots of its own.
+pub fn read(path: &Path, slot_seconds: u32) -> Result<Data, Failure> {
     let place = path.display();
     let budget = Budget { line_bytes: 64 << 20, ..Budget::default() };
     let refused = |error: std::io::Error| {
@@ -43,8 +44,13 @@ pub fn read(path: &Path) -> Result<Data, Failure> {
         return timeline(&text).map_err(|failure| failure.at(place));
     }
     let columns = Columns::new(&header).map_err(|failure| failure.at(&place))?;
-    let mut table = Table::new(DAY_SECONDS);
+    let mut table = Table::new(slot_seconds);
     if columns.count.is_some() {
+        if columns.daily && slot_seconds < DAY_SECONDS {
+            return Err(Failure::refused("counts of days say nothing of hours")
+                .at(place)
+                .hint("give packets, or --horizon 1d"));
+        }
         table.whole_slots();
     }
     let (mut rows, mut rejected) = (0, 0);
@@ -77,6 +83,8 @@ struct Columns {
     port: Option<usize>,
     sensor: Option<usize>,
     count: Option<usize>,
+    /// Times are days.
+    daily: bool,
 }
 
 impl Columns {
@@ -98,6 +106,7 @@ impl Columns {
             port: find(&["dpt", "dport", "port"]),
             sensor: find(&["sensor"]),
             count: find(&["packets", "count", "n"]),
+            daily: names.contains_key("day") || names.contains_key("date"),
         })
     }
 
@@ -138,24 +147,6 @@ fn key(proto: Option<&str>, port: Option<&str>, sensor: Option<&str>) -> Option<
         (None, None, Some(sensor)) => clean(sensor),
         (None, None, None) => "all".to_owned(),
     })
-}
-
-/// Fields of a CSV line (RFC 4180, without line breaks inside quotes).
-fn split(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let (mut quoted, mut characters) = (false, line.trim_end_matches(['\r', '\n']).chars().peekable());
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                fields.last_mut().expect("never empty").push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            other => fields.last_mut().expect("never empty").push(other),
-        }
-    }
-    fields
 }
 
 /// The timeline of a report, slot by slot.
