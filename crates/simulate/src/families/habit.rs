@@ -82,7 +82,10 @@ pub struct Habit {
 const CHANGED_ONE_IN: u64 = 8;
 const WINDOWS: [u16; 14] =
     [5840, 14_600, 29_200, 64_240, 65_535, 1024, 8192, 16_384, 512, 4096, 60_352, 2048, 32_120, 42_340];
-const STACKS: [(&str, u16); 6] = [("", 0), ("M", 1460), ("MSTNW", 1460), ("MNWNNS", 1460), ("M", 1400), ("MNNS", 536)];
+/// Options of a Linux that connects.
+pub(crate) const LINUX_OPTIONS: &str = "MSTNW";
+const STACKS: [(&str, u16); 6] =
+    [("", 0), ("M", 1460), (LINUX_OPTIONS, 1460), ("MNWNNS", 1460), ("M", 1400), ("MNNS", 536)];
 const RANGES: [(u16, u16); 5] = [(1024, 65_535), (32_768, 60_999), (1024, 4999), (49_152, 65_535), (40_000, 60_000)];
 const CONSTANT_PORTS: [u16; 6] = [6000, 8080, 43_690, 12_345, 54_321, 80];
 const IDS: [u16; 4] = [0, 54_321, 256, 1];
@@ -142,7 +145,7 @@ impl Habit {
         };
         let linux = Habit {
             window: Rule::Constant(*early(rng, &[64_240, 29_200, 14_600, 5840])),
-            options: "MSTNW",
+            options: LINUX_OPTIONS,
             mss: 1460,
             sport: Rule::PerPacket,
             sports: (32_768, 60_999),

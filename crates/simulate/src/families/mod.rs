@@ -18,13 +18,17 @@
 //!   port, other infections behind the same address translation. Every tenth is forged: it mixes in packets that imitate
 //!   another family, or hides one habit behind the commonest value of the pool. One in twelve has its source ports
 //!   rewritten on the way.
+//! - A sandbox sees one source and everything that it sends ([`SampleRun`]), under the kernel of the sandbox: a sample
+//!   that connects shows that kernel's window, whatever the devices that it infects have.
 //! - Not modelled: families that cooperate, sampling of packets, loss, defenders who answer, changes within an hour.
 
 mod habit;
 mod observe;
+mod run;
 
 pub use habit::{Habit, Transport};
 pub use observe::Observation;
+pub use run::SampleRun;
 
 use crate::rng::{Rng, mix2};
 
@@ -134,6 +138,19 @@ impl Families {
     pub fn observations(&self) -> impl Iterator<Item = Observation<'_>> {
         let count = self.settings.observations as u64;
         (0..count).map(move |number| self.observation(number, count))
+    }
+
+    /// Runs of samples in a sandbox, so many of each variant of each family, family by family; each is found on the day
+    /// its variant appears.
+    pub fn runs(&self, of_each: u64) -> impl Iterator<Item = SampleRun<'_>> {
+        self.families.iter().enumerate().flat_map(move |(number, family)| {
+            family.variants.iter().enumerate().flat_map(move |(variant, one)| {
+                (0..of_each).map(move |run| {
+                    let key = (number as u64) << 20 | (variant as u64) << 10 | run;
+                    SampleRun::draw(Rng::new(mix2(self.seed ^ 0x5a3b, key)), &family.name, &one.habit, one.from)
+                })
+            })
+        })
     }
 
     fn observation(&self, number: u64, count: u64) -> Observation<'_> {

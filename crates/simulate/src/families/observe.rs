@@ -37,11 +37,20 @@ pub struct Observation<'a> {
 }
 
 /// A source while it sends.
-struct Sender {
-    addr: u32,
-    key: u64,
-    hops: u8,
-    counter: u16,
+pub(super) struct Sender {
+    pub(super) addr: u32,
+    pub(super) key: u64,
+    pub(super) hops: u8,
+    pub(super) counter: u16,
+}
+
+/// Gives a packet its time and marks, and hands it on with its payload. `key`: seed of the payload.
+pub(super) fn packet(mut row: Packet, second: u64, micros: u64, key: u64, visit: &mut impl FnMut(&Packet, &[u8])) {
+    row.ts = Nanos((START_SECONDS + second) as i64 * 1_000_000_000 + micros as i64 * 1000);
+    let payload: Vec<u8> =
+        (0..u64::from(row.payload_len)).map(|k| mix2(key, k / 8).to_le_bytes()[k as usize % 8]).collect();
+    noroshi_packet::fingerprint::mark(&mut row);
+    visit(&row, &payload);
 }
 
 impl<'a> Observation<'a> {
@@ -114,15 +123,8 @@ impl<'a> Observation<'a> {
             self.emit(&stranger, seed, 1, self.sources, false, &mut planned);
         }
         planned.sort_by_key(|(at, ..)| *at);
-        let mut payload = Vec::new();
-        for (at, mut row, key) in planned {
-            row.ts = Nanos((START_SECONDS + self.second) as i64 * 1_000_000_000 + at as i64 * 1000);
-            payload.clear();
-            if row.payload_len > 0 {
-                payload.extend((0..row.payload_len as u64).map(|k| mix2(key, k / 8).to_le_bytes()[k as usize % 8]));
-            }
-            noroshi_packet::fingerprint::mark(&mut row);
-            visit(&row, &payload);
+        for (at, row, key) in planned {
+            packet(row, self.second, at, key, &mut visit);
         }
     }
 
@@ -147,18 +149,20 @@ impl<'a> Observation<'a> {
                 let addr = 0x0100_0000 + (key % 0xd800_0000) as u32;
                 Sender { addr, key, hops: 4 + (key >> 40) as u8 % 20, counter: (key >> 48) as u16 }
             });
-            let mut turn = Turn { habit, sender, rng: &mut self.rng, rewritten };
+            let mut turn = Turn { habit, sender, rng: &mut self.rng, rewritten, seen_whole: false };
             turn.run(share, self.micros, self.telescope, out);
         }
     }
 }
 
 /// One source's turn.
-struct Turn<'a> {
-    habit: &'a Habit,
-    sender: &'a mut Sender,
-    rng: &'a mut Rng,
-    rewritten: bool,
+pub(super) struct Turn<'a> {
+    pub(super) habit: &'a Habit,
+    pub(super) sender: &'a mut Sender,
+    pub(super) rng: &'a mut Rng,
+    pub(super) rewritten: bool,
+    /// Whether the observer sees everything that the source sends; a darknet sees little of it.
+    pub(super) seen_whole: bool,
 }
 
 impl Turn<'_> {
@@ -177,12 +181,7 @@ impl Turn<'_> {
             let time = times[made as usize];
             let target = if ascending { (first + at) % size } else { self.rng.below(size) };
             at += 1;
-            let ports: Vec<u16> = if self.habit.walk == Walk::EachPort {
-                self.habit.ports.iter().map(|(port, _)| *port).collect()
-            } else {
-                vec![self.port()]
-            };
-            for (k, port) in ports.into_iter().enumerate() {
+            for (k, port) in self.ports().into_iter().enumerate() {
                 let row = self.probe(0xc612_0000 + target as u32, port);
                 for again in 0..=self.habit.repeats {
                     if made < packets {
@@ -192,6 +191,15 @@ impl Turn<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The ports that one target is asked for.
+    pub(super) fn ports(&mut self) -> Vec<u16> {
+        if self.habit.walk == Walk::EachPort {
+            self.habit.ports.iter().map(|(port, _)| *port).collect()
+        } else {
+            vec![self.port()]
         }
     }
 
@@ -215,13 +223,14 @@ impl Turn<'_> {
             Rule::PerPacket => inside(self.rng.draw()),
             Rule::Counter => {
                 // Between two packets that a darknet sees, the source sent others elsewhere.
-                self.sender.counter = self.sender.counter.wrapping_add(1 + self.rng.below(self.habit.rate) as u16);
+                let elsewhere = if self.seen_whole { 0 } else { self.rng.below(self.habit.rate) as u16 };
+                self.sender.counter = self.sender.counter.wrapping_add(1 + elsewhere);
                 inside(u64::from(self.sender.counter))
             }
         }
     }
 
-    fn probe(&mut self, dst: u32, dport: u16) -> Packet {
+    pub(super) fn probe(&mut self, dst: u32, dport: u16) -> Packet {
         let habit = self.habit;
         let sports = if self.rewritten { Rule::PerPacket } else { habit.sport };
         let range = if self.rewritten { (1024, 65_535) } else { habit.sports };
