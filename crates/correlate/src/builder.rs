@@ -1,4 +1,9 @@
 //! Packets in, a profile out: the one extractor for darknet sources, campaigns, and the traffic of samples.
+//!
+//! A sandbox sees all that its one source sends, a darknet one packet in thousands, from many sources. What both can
+//! show must be counted alike, so the traffic of a sample is cut into slices by the network it goes to, as darknets cut
+//! it ([`Builder::sandbox`]): a clock becomes chance, a counter jumps, a repeated probe follows its first, and what one
+//! source drew for itself is what many sources would differ in.
 
 use crate::feature::{DIMENSIONS, Dimension, POWER_OFFSET, SOURCE_RANGES, Token, VARIED, fold, options_value, step};
 use crate::profile::{Origin, Profile};
@@ -11,6 +16,9 @@ use noroshi_model::{Addr, Nanos};
 const SOURCES_MAX: usize = 4096;
 /// Distinct values counted per dimension; later ones count as varied.
 const VALUES_MAX: usize = 1024;
+/// Slices that a sample's traffic is seen in, each as by a darknet of its own. More make what a darknet sees truer (a
+/// slice sees one packet in so many), fewer leave more packets to each: 64 of a minute at 100 a second see 94 each.
+const SLICES: u32 = 64;
 /// First payload bytes that are compared.
 const PAYLOAD_BYTES: usize = 16;
 /// Packets of one source below which it has no rate.
@@ -21,6 +29,9 @@ const RHYTHM_GAPS_MIN: u32 = 5;
 const RECUR_MIN: u32 = 2;
 /// Sources whose single draws together say something about the rule they were drawn by.
 const DRAWS_MIN: usize = 3;
+/// The Internet over the monitored space, above which "in the same /24" says nothing: below 2^14 addresses there are
+/// fewer than 64 networks to choose from.
+const SCALE_NEAR_MAX: f64 = (1 << 18) as f64;
 /// Share of packets equal to the one before from which a value counts as drawn once.
 const SAME_SHARE: f64 = 0.9;
 /// Share below which a value counts as varied.
@@ -78,18 +89,29 @@ struct Source {
 pub struct Builder {
     /// The Internet over the monitored space.
     scale: f64,
+    /// Slices by destination network; one for a darknet, which is a slice itself.
+    slices: u32,
     counts: Vec<Counts>,
-    sources: HashMap<Addr, Source, FixedState>,
+    sources: HashMap<(Addr, u32), Source, FixedState>,
     packets: u64,
     times: Option<(Nanos, Nanos)>,
 }
 
 impl Builder {
-    /// For packets seen by a space of so many addresses. A sandbox sees everything that its sample sends: the whole
-    /// Internet, 2^32.
+    /// For packets seen by a space of so many addresses.
     pub fn new(monitored: u64) -> Self {
+        Self::with(1, 4_294_967_296.0 / monitored.clamp(1, 1 << 32) as f64)
+    }
+
+    /// For the traffic of a sample, of which a sandbox sees everything: the profile is the one that darknets would see.
+    pub fn sandbox() -> Self {
+        Self::with(SLICES, f64::from(SLICES))
+    }
+
+    fn with(slices: u32, scale: f64) -> Self {
         Builder {
-            scale: 4_294_967_296.0 / monitored.clamp(1, 1 << 32) as f64,
+            scale,
+            slices,
             counts: vec![Counts::default(); DIMENSIONS],
             sources: HashMap::default(),
             packets: 0,
@@ -180,10 +202,13 @@ impl Builder {
     /// Compares with the packet that the same source sent before.
     fn follow(&mut self, row: &Packet) {
         let known = self.sources.len();
-        let Some(source) = self.sources.get_mut(&row.src) else {
+        // A darknet is one network or a few: what goes to one /24 is seen by one of them.
+        let network = fold((row.dst.0 >> 8) as u64);
+        let key = (row.src, network % self.slices);
+        let Some(source) = self.sources.get_mut(&key) else {
             if known < SOURCES_MAX {
                 let source = Source { packets: 1, first: row.ts, last: *row, gap_sum: 0.0, gap_squares: 0.0 };
-                self.sources.insert(row.src, source);
+                self.sources.insert(key, source);
             }
             return;
         };
@@ -193,13 +218,20 @@ impl Builder {
         source.gap_sum += gap;
         source.gap_squares += gap * gap;
         source.last = *row;
-        self.count(Dimension::TargetStep, target_step(before.dst, row.dst));
-        self.count(Dimension::IdStep, step_of(before.ip_id, row.ip_id));
+        let same_target = before.dst == row.dst;
+        // To a darknet, a counter that also counts what goes elsewhere does not look like one.
+        let thinned = |step| if self.slices > 1 && !same_target && step != step::SAME { step::OTHER } else { step };
+        let target = target_step(before.dst, row.dst);
+        // In a space of few networks every target is near the one before.
+        let target = if target == step::NEAR && self.scale > SCALE_NEAR_MAX { step::OTHER } else { target };
+        let (id, sport) = (thinned(step_of(before.ip_id, row.ip_id)), thinned(step_of(before.sport, row.sport)));
+        self.count(Dimension::TargetStep, target);
+        self.count(Dimension::IdStep, id);
         if before.transport != row.transport || !row.has.has(Has::PORTS) {
             return;
         }
-        let again = before.dst == row.dst && before.dport == row.dport;
-        self.count(Dimension::SourceStep, step_of(before.sport, row.sport));
+        let again = same_target && before.dport == row.dport;
+        self.count(Dimension::SourceStep, sport);
         self.count(Dimension::PortStep, if before.dport == row.dport { step::SAME } else { step::OTHER });
         if again && gap > 0.0 {
             self.count(Dimension::Retry, power(gap));
@@ -231,7 +263,7 @@ impl Builder {
             label: None,
             origin,
             packets: self.packets,
-            sources: self.sources.len() as u64,
+            sources: self.source_count() as u64,
             first,
             last,
             features,
@@ -242,7 +274,7 @@ impl Builder {
     /// What a source drew once and then kept is one draw, however many packets carry it: of too few sources it says
     /// nothing about the rule behind it. Windows that stacks choose, and identifications that tools are known by, stay.
     fn drop_single_draws(&self, features: &mut Vec<(Token, f32)>) {
-        if self.sources.len() >= DRAWS_MIN {
+        if self.source_count() >= DRAWS_MIN {
             return;
         }
         let kept = |dimension: Dimension| {
@@ -257,6 +289,19 @@ impl Builder {
             Dimension::Id => !id || matches!(token.value(), 0 | 54_321),
             _ => true,
         });
+        let gone = window && !features.iter().any(|(token, _)| token.dimension() == Dimension::Window as usize);
+        if gone && self.slices > 1 {
+            // No stack chooses such a window, so the sample drew it: its many sources in a darknet differ.
+            features.push((Token::new(Dimension::Window, VARIED), 1.0));
+        }
+    }
+
+    /// Distinct sources that are followed.
+    fn source_count(&self) -> usize {
+        if self.slices == 1 {
+            return self.sources.len();
+        }
+        self.sources.keys().map(|(source, _)| source).collect::<std::collections::BTreeSet<_>>().len()
     }
 
     /// Rate and rhythm: of each source that has one, in the middle of all of them.
@@ -390,6 +435,47 @@ mod tests {
         assert!(profile(1, 12_345).values(Dimension::SourceRange).is_empty());
         assert_eq!(profile(1, 5840).values(Dimension::Window).len(), 1, "four segments of 1460");
         assert_eq!(profile(4, 12_345).values(Dimension::Window).len(), 1, "four sources agree");
+    }
+
+    #[test]
+    fn a_sandbox_shows_what_darknets_would_see() {
+        // Ten a second like a clock, each target asked again after two seconds, identifications counted up.
+        let mut rows: Vec<Packet> = Vec::new();
+        let mut state = 1u32;
+        for k in 0..900 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            for again in 0..2i64 {
+                let row = Packet { sport: 4000, ..syn(0, state, 23, 12_345) };
+                rows.push(Packet { ts: Nanos(k * 100_000_000 + again * 2_000_000_000), ..row });
+            }
+        }
+        rows.sort_by_key(|row| row.ts);
+        let mut builder = Builder::sandbox();
+        for (k, row) in rows.iter().enumerate() {
+            builder.add(&Packet { ip_id: k as u16, ..*row }, b"");
+        }
+        let profile = builder.finish("x", Origin::Sandbox);
+        assert_eq!((profile.packets, profile.sources), (1800, 1));
+        assert_eq!(share(&profile, Dimension::Window, VARIED), 1.0, "each source of a darknet draws its own");
+        assert!(
+            share(&profile, Dimension::Rhythm, 0) < 0.1,
+            "chance, no clock: {:?}",
+            profile.values(Dimension::Rhythm)
+        );
+        assert!(share(&profile, Dimension::Retry, POWER_OFFSET + 1) > 0.95, "the second probe follows its first");
+        assert!(share(&profile, Dimension::IdStep, step::UP) < 0.4, "{:?}", profile.values(Dimension::IdStep));
+        let rate = profile.values(Dimension::Rate).iter().map(|(t, p)| p * (t.value() as f32)).sum::<f32>();
+        assert!((rate - POWER_OFFSET as f32 - 20f32.log2()).abs() < 0.5, "{rate}");
+    }
+
+    #[test]
+    fn in_a_small_space_every_target_is_near() {
+        let of = |monitored| {
+            let mut builder = Builder::new(monitored);
+            [0, 100, 30, 200].into_iter().for_each(|dst| builder.add(&syn(0, dst, 23, 1), b""));
+            builder.finish("x", Origin::Darknet).values(Dimension::TargetStep)[0].0.value()
+        };
+        assert_eq!((of(256), of(1 << 16)), (step::OTHER, step::NEAR));
     }
 
     #[test]

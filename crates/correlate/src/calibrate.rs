@@ -27,13 +27,27 @@ impl Steps {
                 *pools.last_mut().expect("two were there") = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
             }
         }
-        // Laplace's rule keeps the ends off zero and one.
-        Steps(pools.iter().map(|(sum, right, n)| ((sum / n) as f32, ((right + 1.0) / (n + 2.0)) as f32)).collect())
+        // Laplace's rule keeps the ends off zero and one; it pulls small pools further, so the order is restored.
+        let mut highest = 0.0f32;
+        let corners = pools.iter().map(|(sum, right, n)| {
+            highest = highest.max(((right + 1.0) / (n + 2.0)) as f32);
+            ((sum / n) as f32, highest)
+        });
+        Steps(corners.collect())
+    }
+
+    /// Whether it is what [`Steps::fit`] can give: finite and never falling.
+    pub(crate) fn is_sound(&self) -> bool {
+        let finite = self.0.iter().all(|(x, y)| x.is_finite() && (0.0..=1.0).contains(y));
+        finite && self.0.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1)
     }
 
     /// The calibrated value; without a fit, the score itself.
     pub(crate) fn at(&self, score: f32) -> f32 {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else { return score };
+        if score.is_nan() {
+            return 0.0;
+        }
         if score <= first.0 {
             return first.1 * (score / first.0.max(1e-6)).clamp(0.0, 1.0);
         }

@@ -4,7 +4,7 @@
 //! profiles there are. Shares are kept in one byte each; a profile takes about 200 bytes.
 
 use crate::feature::{DIMENSIONS, Token};
-use crate::profile::Profile;
+use crate::profile::{Origin, Profile};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -75,6 +75,8 @@ pub struct Index {
     pub(crate) families: Vec<Family>,
     family_numbers: HashMap<String, u32, FixedState>,
     pub(crate) family_of: Vec<u32>,
+    /// Whether a profile is of a sample in the sandbox.
+    pub(crate) sandboxed: Vec<bool>,
     names: Vec<Box<str>>,
     starts: Vec<u32>,
     tokens: Vec<u32>,
@@ -90,6 +92,7 @@ impl Index {
             families: Vec::new(),
             family_numbers: HashMap::default(),
             family_of: Vec::new(),
+            sandboxed: Vec::new(),
             names: Vec::new(),
             starts: vec![0],
             tokens: Vec::new(),
@@ -134,6 +137,7 @@ impl Index {
         self.families[family as usize].add(&profile.features);
         let number = self.family_of.len() as u32;
         self.family_of.push(family);
+        self.sandboxed.push(profile.origin == Origin::Sandbox);
         self.names.push(profile.name.as_str().into());
         for (token, share) in &profile.features {
             self.tokens.push(token.0);

@@ -2,7 +2,7 @@
 
 use crate::feature::{DIMENSIONS, Dimension, Token};
 use crate::index::{Index, Near, Scratch};
-use crate::model::{INPUTS, Model};
+use crate::model::{EVIDENCE, INPUTS, Model, SUPPORT};
 use crate::profile::Profile;
 use crate::reason::{Reason, reasons};
 use serde::Serialize;
@@ -52,6 +52,8 @@ pub struct Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Weighed {
     pub(crate) family: u32,
+    /// The way it is known, see [`crate::model::VIEWS`].
+    pub(crate) view: usize,
     pub(crate) near: Near,
     pub(crate) inputs: [f32; INPUTS],
 }
@@ -94,13 +96,15 @@ fn describe(index: &Index, model: &Model, profile: &Profile, family: u32, near: 
     inputs[2 * DIMENSIONS] = mean(1);
     inputs[2 * DIMENSIONS + 1] = mean(3);
     inputs[2 * DIMENSIONS + 2] = (near.len() as f32).ln();
-    Weighed { family, near: near[0], inputs }
+    inputs[EVIDENCE + SUPPORT.partition_point(|limit| *limit <= known.profiles)] = 1.0;
+    Weighed { family, view: usize::from(index.sandboxed[near[0].profile as usize]), near: near[0], inputs }
 }
 
 /// Probability of each candidate and, last, of none of them; not yet calibrated.
 pub(crate) fn probabilities(model: &Model, packets: u64, weighed: &[Weighed]) -> Vec<f32> {
     let band = Model::band(packets);
-    let mut scores: Vec<f32> = weighed.iter().map(|one| model.scale[band] * dot(&model.weights, &one.inputs)).collect();
+    let score = |one: &Weighed| model.scale[band] * dot(&model.weights[one.view], &one.inputs);
+    let mut scores: Vec<f32> = weighed.iter().map(score).collect();
     scores.push(model.none[band]);
     softmax(&mut scores);
     scores
@@ -141,7 +145,7 @@ impl Index {
             verdict.abstains = Some("no known profile has anything in common with it".into());
             return verdict;
         };
-        let top = model.calibration.at(raw[*first]);
+        let top = model.calibration[weighed[*first].view].at(raw[*first]);
         // What calibration takes from or gives to the first, the others share in proportion.
         let others = if raw[*first] < 1.0 { (1.0 - top) / (1.0 - raw[*first]) } else { 0.0 };
         for (rank, at) in order.iter().take(TOP).enumerate() {
@@ -173,7 +177,8 @@ impl Index {
     pub(crate) fn family_values(&self, family: u32, dimension: Dimension) -> Vec<(Token, f32)> {
         let known = &self.families[family as usize];
         let having = known.having[dimension as usize].max(1) as f32;
-        let inside = known.sums.iter().filter(|(token, _)| Token(*token).dimension() == dimension as usize);
+        let from = known.sums.partition_point(|(token, _)| Token(*token).dimension() < dimension as usize);
+        let inside = known.sums[from..].iter().take_while(|(token, _)| Token(*token).dimension() == dimension as usize);
         let mut values: Vec<(Token, f32)> = inside.map(|(token, sum)| (Token(*token), sum / having)).collect();
         values.sort_by(|a, b| b.1.total_cmp(&a.1));
         values

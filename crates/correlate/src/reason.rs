@@ -32,8 +32,8 @@ pub(crate) fn reasons(index: &Index, model: &Model, profile: &Profile, one: &Wei
         .into_iter()
         .map(|dimension| {
             let at = dimension as usize;
-            let (near, family) = (model.weights[at] * one.inputs[at], DIMENSIONS + at);
-            (scale * (near + model.weights[family] * one.inputs[family]), dimension)
+            let (weights, family) = (&model.weights[one.view], DIMENSIONS + at);
+            (scale * (weights[at] * one.inputs[at] + weights[family] * one.inputs[family]), dimension)
         })
         .filter(|(weight, _)| weight.abs() >= WORTH)
         .collect();
