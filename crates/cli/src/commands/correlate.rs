@@ -2,7 +2,8 @@
 
 mod evaluate;
 mod page;
-mod read;
+pub(super) mod read;
+pub(super) mod tell;
 
 use crate::failure::Failure;
 use crate::terminal::{Paint, escape};
@@ -42,7 +43,7 @@ pub struct Args {
     /// Profiles to match with: files, or directories with .ndjson files in them.
     #[arg(long, value_name = "PATH")]
     against: Vec<PathBuf>,
-    /// Monitored prefixes, from which rates follow; inferred for campaigns, else a capture is taken to show everything.
+    /// Monitored prefixes, from which rates follow; inferred if not given. A capture of one source is taken for a sample's.
     #[arg(long, value_name = "PREFIX")]
     monitored: Vec<Prefix>,
     /// Print the profile instead of matching it.

@@ -16,22 +16,62 @@ const SPECIMENS: [(&str, &str, &str); 4] = [
     ("plug-bot", "aarch64", "mode=udp\nports=1900:1\nrate=160\nseconds=4"),
 ];
 
-/// A day in which one campaign behaves as the telnet bot does.
+/// A day with three campaigns that behave as specimens do, one that behaves as none of them, and a cousin of one: the
+/// same scanner, knocking on other doors.
 const DAY: &str = r#"
-title = "A day with one botnet"
-about = "Bots whose sequence number equals the destination, beside ordinary background."
-packets = 30000
+title = "A day with five botnets"
+about = "Three behave as samples do that were run before, two do not, beside ordinary background."
+packets = 40000
 monitored = ["198.18.0.0/16"]
 [[background]]
 sources_per_1000 = 40
 [[campaign]]
-percent = 30.0
+percent = 24.0
 tools = ["mirai"]
 ports = [23, 2323]
 members = [40, 60]
 minutes = [600, 900]
 family = "telnet-bot"
+[[campaign]]
+percent = 16.0
+tools = ["masscan-old"]
+ports = [6379, 2375]
+members = [40, 60]
+minutes = [600, 900]
+family = "store-bot"
+[[campaign]]
+percent = 12.0
+tools = ["linux"]
+ports = [22, 2222]
+members = [40, 60]
+minutes = [600, 900]
+family = "shell-bot"
+[[campaign]]
+percent = 8.0
+tools = ["raw"]
+ports = [8291, 5555]
+members = [40, 60]
+minutes = [600, 900]
+family = "never-run"
+[[campaign]]
+percent = 8.0
+tools = ["mirai"]
+ports = [37215, 52869]
+members = [40, 60]
+minutes = [600, 900]
+family = "cousin"
 "#;
+
+/// Seeds of the days.
+const SEEDS: [&str; 3] = ["4", "5", "6"];
+/// Which family is behind a campaign, by a port that only it probes.
+const TRUTH: [(&str, &str); 5] = [
+    ("tcp/2323", "telnet-bot"),
+    ("tcp/2375", "store-bot"),
+    ("tcp/2222", "shell-bot"),
+    ("tcp/8291", "never-run"),
+    ("tcp/52869", "cousin"),
+];
 
 fn ready() -> bool {
     let needed = [
@@ -55,6 +95,27 @@ fn ready() -> bool {
     false
 }
 
+/// What is behind a campaign in truth, and the verdict on it.
+fn asked(campaign: &str, day: &Path, runs: &Path) -> (String, serde_json::Value) {
+    let (profile, err, code) = run(&["correlate", campaign, "--in", text(day), "--profile"]);
+    assert_eq!(code, 0, "{profile}{err}");
+    let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();
+    let has = |port: &str| profile["behaviour"]["port"].get(port).is_some();
+    let truth = TRUTH.iter().find(|(port, _)| has(port)).map_or("unknown", |(_, family)| family);
+    let (out, err, code) =
+        run(&["correlate", campaign, "--in", text(day), "--against", text(runs), "--format", "json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["schema"], "noroshi.correlate/1");
+    assert!(json["model"]["data"].as_str().unwrap().contains("generated data"));
+    let verdict = json["results"][0]["verdict"].clone();
+    if verdict["family"] == truth {
+        let reasons = verdict["candidates"][0]["reasons"].as_array().unwrap();
+        assert!(reasons.iter().any(|one| one["weight"].as_f64() > Some(0.0)), "why: {out}");
+    }
+    (truth.to_owned(), verdict)
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -65,7 +126,7 @@ fn write(path: PathBuf, content: &str) -> PathBuf {
 }
 
 #[test]
-fn a_specimen_in_the_sandbox_is_recognised_in_a_darknet_day() {
+fn specimens_in_the_sandbox_are_recognised_in_darknet_days() {
     if !ready() {
         return;
     }
@@ -98,25 +159,31 @@ fn a_specimen_in_the_sandbox_is_recognised_in_a_darknet_day() {
         }
     }
     let scenario = write(place("day.toml"), DAY);
-    let (out, err, code) = run(&["simulate", text(&scenario), "--seed", "4", "--output", text(&place("day"))]);
-    assert_eq!(code, 0, "{out}{err}");
-    let day = place("day").join("day.pcap");
-    let (out, err, code) =
-        run(&["correlate", "campaign-1", "--in", text(&day), "--against", text(&place("runs")), "--format", "json"]);
-    assert_eq!(code, 0, "{out}{err}");
-    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(json["schema"], "noroshi.correlate/1");
-    let verdict = &json["results"][0]["verdict"];
-    // One run of each sample is little to know a family by, so it may abstain; it never names another.
-    assert!(verdict["family"] == "telnet-bot" || verdict["abstains"].is_string(), "{out}");
-    let first = &verdict["candidates"][0];
-    assert_eq!(first["family"], "telnet-bot", "which: {out}");
-    let sure = |place: usize| verdict["candidates"][place]["probability"].as_f64().unwrap();
-    assert!(sure(0) > 0.1 && sure(0) > 5.0 * sure(1), "how sure: {out}");
-    let reasons: Vec<&str> =
-        first["reasons"].as_array().unwrap().iter().filter_map(|one| one["dimension"].as_str()).collect();
-    assert!(reasons.contains(&"port") || reasons.contains(&"marks"), "why: {out}");
-    assert!(json["model"]["data"].as_str().unwrap().contains("generated data"));
+    let mut told = Vec::new();
+    for seed in SEEDS {
+        let folder = place(&format!("day-{seed}"));
+        let (out, err, code) = run(&["simulate", text(&scenario), "--seed", seed, "--output", text(&folder)]);
+        assert_eq!(code, 0, "{out}{err}");
+        for campaign in ["campaign-1", "campaign-2", "campaign-3", "campaign-4", "campaign-5"] {
+            told.push((seed, asked(campaign, &folder.join("day.pcap"), &place("runs"))));
+        }
+    }
+    for (seed, (truth, verdict)) in &told {
+        let first = &verdict["candidates"][0];
+        println!("seed {seed}: {truth}: {} ({} first at {})", verdict["family"], first["family"], first["probability"]);
+    }
+    let of = |test: &dyn Fn(&str, &Option<String>) -> bool| {
+        told.iter().filter(|(_, (truth, verdict))| test(truth, &verdict["family"].as_str().map(str::to_owned))).count()
+    };
+    let wrong = of(&|truth, family| family.as_ref().is_some_and(|family| family != truth));
+    assert_eq!(wrong, 0, "none is named wrongly, the one that was never run is not named: {told:#?}");
+    for (_, family) in &TRUTH[..3] {
+        let named = of(&|truth, said| truth == *family && said.as_deref() == Some(truth));
+        assert_eq!(named, SEEDS.len(), "{family} is named on every day: {told:#?}");
+    }
+    for unknown in ["never-run", "cousin"] {
+        assert_eq!(of(&|truth, said| truth == unknown && said.is_none()), SEEDS.len(), "{unknown}: {told:#?}");
+    }
     // The capture that the sandbox wrote gives the family back, and in words.
     let traffic = place("runs").join("store-bot").join("traffic.pcap");
     let (out, err, code) = run(&["correlate", text(&traffic), "--against", text(&place("runs"))]);

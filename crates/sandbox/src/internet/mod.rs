@@ -29,6 +29,8 @@ pub const SAMPLE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 2);
 pub const ANSWERS_ONE_IN: u32 = 16;
 /// Conversations kept.
 const CONVERSATIONS_MAX: usize = 4096;
+/// Distinct names kept; more are still answered.
+const NAMES_MAX: usize = 16_384;
 /// Bytes kept of what a sample said in one conversation.
 const SAID_BYTES_MAX: usize = 2048;
 /// Packets kept as rows for judgement.
@@ -169,7 +171,9 @@ impl Internet {
         let Some((ports, body)) = wire::udp(datagram) else { return Vec::new() };
         if ports.1 == 53 {
             let Some(answer) = dns::answer(body, self.token.as_deref()) else { return Vec::new() };
-            *self.seen.names.entry(answer.name.clone()).or_default() += 1;
+            if self.seen.names.len() < NAMES_MAX || self.seen.names.contains_key(&answer.name) {
+                *self.seen.names.entry(answer.name.clone()).or_default() += 1;
+            }
             if let Some(address) = answer.address {
                 self.resolved.insert(address, answer.name);
             }

@@ -9,6 +9,7 @@ use noroshi_detect::Config;
 use noroshi_enrich::Knowledge;
 use noroshi_import::sessions::{Limits, Sessions};
 use noroshi_import::{Budget, Item};
+use noroshi_model::finding::Campaign;
 use noroshi_model::session::Session;
 use noroshi_model::{Addr, Nanos, Prefix};
 use noroshi_packet::decode::decode;
@@ -22,7 +23,7 @@ const PROFILES_MAX: usize = 2_000_000;
 /// Bytes of a line at most, with room to see that it is too long.
 const LINE_BYTES: u64 = noroshi_correlate::profile::LINE_BYTES_MAX as u64 + 2;
 /// A campaign is asked for by its place among them, largest first.
-const CAMPAIGN: &str = "campaign-";
+pub(in crate::commands) const CAMPAIGN: &str = "campaign-";
 
 /// The profiles of what was asked for.
 pub(super) fn subject(what: &str, inputs: &[PathBuf], monitored: &[Prefix]) -> Result<Vec<Profile>, Failure> {
@@ -35,7 +36,7 @@ pub(super) fn subject(what: &str, inputs: &[PathBuf], monitored: &[Prefix]) -> R
         if path.is_file() && looks_like_profiles(path) {
             return known(&[path.to_owned()]);
         }
-        return Ok(vec![of_packets(what, &[path.to_owned()], monitored, |_| true)?]);
+        return Ok(vec![capture(what, path, monitored)?]);
     }
     if let Ok(address) = what.parse::<Addr>() {
         if let Some(sessions) = sessions(inputs)? {
@@ -43,7 +44,8 @@ pub(super) fn subject(what: &str, inputs: &[PathBuf], monitored: &[Prefix]) -> R
                 sessions.iter().filter(|one| one.src == Some(address)).map(session::profile).collect();
             return found(of, what, inputs);
         }
-        let profile = of_packets(what, inputs, monitored, |src| src == address)?;
+        let space = if monitored.is_empty() { inferred(inputs)? } else { monitored.to_vec() };
+        let profile = of_packets(what, inputs, &space, |src| src == address)?;
         return found(if profile.packets > 0 { vec![profile] } else { Vec::new() }, what, inputs);
     }
     if let Some(place) = what.strip_prefix(CAMPAIGN) {
@@ -51,6 +53,25 @@ pub(super) fn subject(what: &str, inputs: &[PathBuf], monitored: &[Prefix]) -> R
     }
     let sessions = sessions(inputs)?.unwrap_or_default();
     found(sessions.iter().filter(|one| one.id == what).map(session::profile).collect(), what, inputs)
+}
+
+/// A whole capture: one source's is taken for the traffic of a sample, of which everything was seen; else for that of a
+/// darknet, whose space is inferred unless it is given.
+fn capture(what: &str, path: &Path, monitored: &[Prefix]) -> Result<Profile, Failure> {
+    let paths = [path.to_owned()];
+    if !monitored.is_empty() {
+        return of_packets(what, &paths, monitored, |_| true);
+    }
+    let mut sample = Builder::sandbox();
+    each_packet(&expand(&paths)?, |batch, row| sample.add(row, batch.payload(row)))?;
+    let profile = sample.finish(what, Origin::Sandbox);
+    if profile.sources <= 1 { Ok(profile) } else { of_packets(what, &paths, &inferred(&paths)?, |_| true) }
+}
+
+/// The monitored prefixes as the report on the captures has them.
+fn inferred(inputs: &[PathBuf]) -> Result<Vec<Prefix>, Failure> {
+    let request = Request { config: Config::default(), sources_max: 1, now: Nanos(0) };
+    Ok(analyze(&expand(inputs)?, request, &Knowledge::default(), &Progress::bytes(None)).monitored)
 }
 
 fn found(profiles: Vec<Profile>, what: &str, inputs: &[PathBuf]) -> Result<Vec<Profile>, Failure> {
@@ -62,25 +83,38 @@ fn found(profiles: Vec<Profile>, what: &str, inputs: &[PathBuf]) -> Result<Vec<P
 }
 
 fn campaign(what: &str, place: &str, inputs: &[PathBuf], monitored: &[Prefix]) -> Result<Vec<Profile>, Failure> {
+    let (campaign, profile) = campaign_of(place, inputs, monitored)?;
+    Ok(vec![Profile { name: format!("{what} ({})", campaign.id), ..profile }])
+}
+
+/// A campaign by its place, from 1 for the largest, with the profile of all that its members send: a campaign is found
+/// by one port, its sources may use others too.
+pub(in crate::commands) fn campaign_of(
+    place: &str,
+    inputs: &[PathBuf],
+    monitored: &[Prefix],
+) -> Result<(Campaign, Profile), Failure> {
     let read = expand(inputs)?;
     let config = Config { monitored: monitored.to_vec(), ..Config::default() };
     let request = Request { config, sources_max: 1, now: Nanos(0) };
     let report = analyze(&read, request, &Knowledge::default(), &Progress::bytes(None));
     let number: usize = place.parse().unwrap_or(0);
     let Some(campaign) = number.checked_sub(1).and_then(|at| report.campaigns.get(at)) else {
-        return Err(Failure::refused(format!("there is no {what}: {} campaigns were found", report.campaigns.len()))
-            .hint("campaigns are numbered from 1, the largest first"));
+        return Err(Failure::refused(format!(
+            "there is no {CAMPAIGN}{place}: {} campaigns were found",
+            report.campaigns.len()
+        ))
+        .hint("campaigns are numbered from 1, the largest first"));
     };
     let members: BTreeSet<Addr> = campaign.members.iter().copied().collect();
     let space = if monitored.is_empty() { report.monitored.clone() } else { monitored.to_vec() };
-    // All that its members send: a campaign is found by one port, its sources may use others too.
     let mut builder = Builder::new(size(&space));
     each_packet(&read, |batch, row| {
         if members.contains(&row.src) {
             builder.add(row, batch.payload(row));
         }
     })?;
-    Ok(vec![builder.finish(&format!("{what} ({})", campaign.id), Origin::Darknet)])
+    Ok((campaign.clone(), builder.finish(&campaign.id, Origin::Darknet)))
 }
 
 fn size(monitored: &[Prefix]) -> u64 {
@@ -119,7 +153,7 @@ fn each_packet(
 }
 
 /// The dialogues of honeypots' logs; none when an input is a capture.
-fn sessions(inputs: &[PathBuf]) -> Result<Option<Vec<Session>>, Failure> {
+pub(in crate::commands) fn sessions(inputs: &[PathBuf]) -> Result<Option<Vec<Session>>, Failure> {
     let mut all = Vec::new();
     for path in inputs {
         let is_capture = expand(std::slice::from_ref(path))?.iter().all(|input| input.open().is_ok());
