@@ -1,17 +1,16 @@
 //! The engine: batches in order, findings out.
 
 use crate::brute_force;
-use crate::chunks::Chunks;
 use crate::config::{Config, Scale};
-use crate::ddos::arrival::{Account, Arrival};
-use crate::ddos::backscatter::{self, Victimised};
+use crate::ddos::backscatter::Victimised;
+use crate::ddos::receivers::DestinationShard;
+use crate::ddos::victims::VictimShard;
 use crate::ddos::{amplification, carpet};
-use crate::index::AddrIndex;
 use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
-use crate::shard::{Answer, Arrived, Prepared, Preparer, SHARDS, Shelf, shard_of, unpacked};
-use crate::source::{BLOCK, PORT_SLOTS, PortTally, Source, SourceShard, count_in_file};
+use crate::shard::{Prepared, Preparer, SHARDS, Shelf, shard_of};
+use crate::source::{PORT_SLOTS, PortTally, Source, SourceShard};
 use crate::tally::Tally;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -76,34 +75,6 @@ pub struct SourceFacts {
     pub first: Option<Nanos>,
     /// Last packet that carried a time.
     pub last: Option<Nanos>,
-}
-
-/// Backscatter of one shard of victims.
-#[derive(Clone, Default)]
-struct VictimShard {
-    open: HashMap<Addr, Victimised, RandomState>,
-    closed: Vec<(Addr, Victimised)>,
-}
-
-/// One destination: two cache lines.
-#[derive(Clone)]
-#[repr(align(64))]
-struct Receiver {
-    arrival: Arrival,
-    packets: u64,
-    file: u32,
-}
-
-const _: () = assert!(size_of::<Receiver>() == 128);
-
-/// Arrivals of one shard of destinations.
-#[derive(Clone)]
-struct DestinationShard {
-    index: AddrIndex,
-    addrs: Vec<Addr>,
-    all: Chunks<Receiver>,
-    by_file: Vec<u64>,
-    closed: Vec<(Addr, Box<Account>)>,
 }
 
 /// A batch that waits to be worked on.
@@ -544,96 +515,4 @@ fn watermark(parts: &[Prepared]) -> Nanos {
     let mut lasts: Vec<Nanos> = parts.iter().filter_map(|part| part.tally.last()).collect();
     lasts.sort_unstable();
     lasts.get(lasts.len() / 2).copied().unwrap_or(Nanos(i64::MIN))
-}
-
-impl VictimShard {
-    fn add(&mut self, answer: &Answer, watched: &impl Fn(Addr) -> bool) {
-        let Answer { row, quoted, position } = answer;
-        if !watched(row.dst) {
-            return;
-        }
-        let victim = backscatter::victim_of(row, quoted.as_ref());
-        let seen = self.open.entry(victim).or_default();
-        if seen.meter.packets > 0 && seen.over(row.ts) {
-            self.closed.push((victim, std::mem::take(seen)));
-        }
-        seen.add(row, quoted.as_ref(), || unpacked(*position));
-    }
-
-    fn expire(&mut self, now: Nanos, scale: &Scale) {
-        // The scale may still shrink a little once the whole space is known, so anything near it is kept.
-        let near = Scale { backscatter_packets_min: 5, backscatter_ppm_min: 5, addresses: 1, ..*scale };
-        self.closed.extend(self.open.extract_if(|_, seen| seen.over(now)).filter(|(_, seen)| seen.qualifies(&near)));
-        self.closed.retain(|(_, seen)| seen.qualifies(&near));
-    }
-}
-
-impl DestinationShard {
-    fn new() -> Self {
-        let (addrs, all, by_file, closed) = (Vec::new(), Chunks::default(), Vec::new(), Vec::new());
-        DestinationShard { index: AddrIndex::new(), addrs, all, by_file, closed }
-    }
-
-    /// Adds rows of a batch, in blocks as [`SourceShard::add_all`] does.
-    fn add_all(&mut self, rows: &[Arrived], watched: &impl Fn(Addr) -> bool) {
-        for block in rows.chunks(BLOCK) {
-            let mut at = [0u32; BLOCK];
-            for (at, row) in at.iter_mut().zip(block) {
-                *at = self.locate(row.dst);
-                self.all.prefetch(*at as usize);
-            }
-            for (row, at) in block.iter().zip(at) {
-                self.add(row, at, watched);
-            }
-        }
-    }
-
-    #[inline]
-    fn locate(&mut self, addr: Addr) -> u32 {
-        let hash = self.index.hash(addr);
-        let addrs = &self.addrs;
-        self.index.find(hash, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
-            let at = self.addrs.len() as u32;
-            self.index.insert(hash, at);
-            self.addrs.push(addr);
-            self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
-            at
-        })
-    }
-
-    #[inline]
-    fn add(&mut self, row: &Arrived, at: u32, watched: &impl Fn(Addr) -> bool) {
-        let receiver = &mut self.all[at as usize];
-        receiver.packets += 1;
-        let file = unpacked(row.slot.position).file;
-        if receiver.file != file {
-            receiver.file = file;
-            count_in_file(&mut self.by_file, file);
-        }
-        if watched(row.dst)
-            && let Some(account) = receiver.arrival.add(&row.slot)
-        {
-            self.closed.push((row.dst, account));
-        }
-    }
-
-    fn expire(&mut self, now: Nanos) {
-        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
-            self.closed.extend(receiver.arrival.expire(now).map(|account| (*addr, account)));
-        }
-        // What could not become an attack whatever follows is let go.
-        self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
-    }
-
-    fn close_all(&mut self) {
-        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
-            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        let flat = self.all.bytes() + self.addrs.capacity() * 16 + self.index.bytes();
-        let accounts = self.all.iter().filter_map(|receiver| receiver.arrival.account());
-        flat as u64 + accounts.map(Account::heap_bytes).sum::<u64>()
-    }
 }

@@ -5,8 +5,10 @@ pub mod amplification;
 pub mod arrival;
 pub mod backscatter;
 pub mod carpet;
+pub(crate) mod receivers;
 pub mod requests;
 pub mod vectors;
+pub(crate) mod victims;
 
 use noroshi_model::Nanos;
 use noroshi_model::finding::Position;

@@ -1,0 +1,99 @@
+//! What arrives, by destination.
+
+use super::arrival::{Account, Arrival};
+use crate::chunks::Chunks;
+use crate::index::AddrIndex;
+use crate::shard::{Arrived, unpacked};
+use crate::source::{BLOCK, count_in_file};
+use noroshi_model::{Addr, Nanos};
+
+/// One destination: two cache lines.
+#[derive(Clone)]
+#[repr(align(64))]
+pub(crate) struct Receiver {
+    arrival: Arrival,
+    pub(crate) packets: u64,
+    file: u32,
+}
+
+const _: () = assert!(size_of::<Receiver>() == 128);
+
+/// Arrivals of one shard of destinations.
+#[derive(Clone)]
+pub(crate) struct DestinationShard {
+    index: AddrIndex,
+    pub(crate) addrs: Vec<Addr>,
+    pub(crate) all: Chunks<Receiver>,
+    pub(crate) by_file: Vec<u64>,
+    pub(crate) closed: Vec<(Addr, Box<Account>)>,
+}
+
+impl DestinationShard {
+    pub(crate) fn new() -> Self {
+        let (addrs, all, by_file, closed) = (Vec::new(), Chunks::default(), Vec::new(), Vec::new());
+        DestinationShard { index: AddrIndex::new(), addrs, all, by_file, closed }
+    }
+
+    /// Adds rows of a batch, in blocks as [`crate::source::SourceShard::add_all`] does.
+    pub(crate) fn add_all(&mut self, rows: &[Arrived], watched: &impl Fn(Addr) -> bool) {
+        for block in rows.chunks(BLOCK) {
+            let mut at = [0u32; BLOCK];
+            for (at, row) in at.iter_mut().zip(block) {
+                *at = self.locate(row.dst);
+                self.all.prefetch(*at as usize);
+            }
+            for (row, at) in block.iter().zip(at) {
+                self.add(row, at, watched);
+            }
+        }
+    }
+
+    #[inline]
+    fn locate(&mut self, addr: Addr) -> u32 {
+        let hash = self.index.hash(addr);
+        let addrs = &self.addrs;
+        self.index.find(hash, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
+            let at = self.addrs.len() as u32;
+            self.index.insert(hash, at);
+            self.addrs.push(addr);
+            self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
+            at
+        })
+    }
+
+    #[inline]
+    fn add(&mut self, row: &Arrived, at: u32, watched: &impl Fn(Addr) -> bool) {
+        let receiver = &mut self.all[at as usize];
+        receiver.packets += 1;
+        let file = unpacked(row.slot.position).file;
+        if receiver.file != file {
+            receiver.file = file;
+            count_in_file(&mut self.by_file, file);
+        }
+        if watched(row.dst)
+            && let Some(account) = receiver.arrival.add(&row.slot)
+        {
+            self.closed.push((row.dst, account));
+        }
+    }
+
+    pub(crate) fn expire(&mut self, now: Nanos) {
+        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
+            self.closed.extend(receiver.arrival.expire(now).map(|account| (*addr, account)));
+        }
+        // What could not become an attack whatever follows is let go.
+        self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
+    }
+
+    pub(crate) fn close_all(&mut self) {
+        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
+            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        let flat = self.all.bytes() + self.addrs.capacity() * 16 + self.index.bytes();
+        let accounts = self.all.iter().filter_map(|receiver| receiver.arrival.account());
+        flat as u64 + accounts.map(Account::heap_bytes).sum::<u64>()
+    }
+}

@@ -1,0 +1,37 @@
+//! Backscatter by victim: what is open, and what is over.
+
+use super::backscatter::{self, Victimised};
+use crate::config::Scale;
+use crate::shard::{Answer, unpacked};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use noroshi_model::{Addr, Nanos};
+
+/// Backscatter of one shard of victims.
+#[derive(Clone, Default)]
+pub(crate) struct VictimShard {
+    pub(crate) open: HashMap<Addr, Victimised, RandomState>,
+    pub(crate) closed: Vec<(Addr, Victimised)>,
+}
+
+impl VictimShard {
+    pub(crate) fn add(&mut self, answer: &Answer, watched: &impl Fn(Addr) -> bool) {
+        let Answer { row, quoted, position } = answer;
+        if !watched(row.dst) {
+            return;
+        }
+        let victim = backscatter::victim_of(row, quoted.as_ref());
+        let seen = self.open.entry(victim).or_default();
+        if seen.meter.packets > 0 && seen.over(row.ts) {
+            self.closed.push((victim, std::mem::take(seen)));
+        }
+        seen.add(row, quoted.as_ref(), || unpacked(*position));
+    }
+
+    pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
+        // The scale may still shrink a little once the whole space is known, so anything near it is kept.
+        let near = Scale { backscatter_packets_min: 5, backscatter_ppm_min: 5, addresses: 1, ..*scale };
+        self.closed.extend(self.open.extract_if(|_, seen| seen.over(now)).filter(|(_, seen)| seen.qualifies(&near)));
+        self.closed.retain(|(_, seen)| seen.qualifies(&near));
+    }
+}
