@@ -234,17 +234,30 @@ impl AddrSet {
     }
 }
 
-/// Distinct ports; six inside, then a sorted list, then a bitmap. The list is boxed to keep the set at sixteen bytes.
-#[allow(clippy::box_collection)]
+/// Distinct ports: six inside, then a hash table of one cache line, of eight, of sixty-four, then a bitmap. A sorted
+/// list in their place cost every packet of a source with many ports a search that no branch predictor can follow: a
+/// twentieth of the whole run on a day of ten million packets.
 #[derive(Clone, Debug)]
 pub(crate) enum PortSet {
     Inline(u8, [u16; PORTS_INLINE]),
-    Sorted(Box<Vec<u16>>),
+    Small(PortCount, Box<PortTable<32>>),
+    Medium(PortCount, Box<PortTable<256>>),
+    Large(PortCount, Box<PortTable<2_048>>),
     Bitmap(Box<Bitmap>),
 }
 
 const PORTS_INLINE: usize = 6;
 const _: () = assert!(size_of::<PortSet>() == 16);
+
+/// A hash table of ports with linear probing, from the start of a cache line on. Zero marks a free slot; port zero
+/// itself is noted in the count.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(crate) struct PortTable<const SLOTS: usize>([u16; SLOTS]);
+
+/// How many ports a table holds; the highest bit says that port zero is one of them.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct PortCount(u16);
 
 /// All 65,536 ports as bits.
 #[derive(Clone, Debug)]
@@ -259,8 +272,66 @@ impl Default for PortSet {
     }
 }
 
-/// Sorted list past which the bitmap takes over: 8 KiB hold either.
-const SORTED_MAX: usize = 512;
+impl PortCount {
+    const ZERO: u16 = 1 << 15;
+
+    #[inline]
+    fn len(self) -> usize {
+        usize::from(self.0 & !Self::ZERO) + usize::from(self.0 & Self::ZERO != 0)
+    }
+}
+
+impl<const SLOTS: usize> PortTable<SLOTS> {
+    /// A table of some ports, all different.
+    #[cold]
+    fn of(ports: impl Iterator<Item = u16>) -> (PortCount, Box<Self>) {
+        let (mut count, mut table) = (PortCount::default(), Box::new(PortTable([0; SLOTS])));
+        ports.for_each(|port| _ = table.insert(&mut count, port));
+        (count, table)
+    }
+
+    /// Where the search for a port begins: the high bits of a product, as neighbouring ports come together.
+    #[inline]
+    fn home(port: u16) -> usize {
+        usize::from(port.wrapping_mul(0x9e37) >> (16 - SLOTS.trailing_zeros()))
+    }
+
+    #[inline]
+    fn insert(&mut self, count: &mut PortCount, port: u16) -> bool {
+        if port == 0 {
+            let fresh = count.0 & PortCount::ZERO == 0;
+            count.0 |= PortCount::ZERO;
+            return fresh;
+        }
+        let mut at = Self::home(port);
+        loop {
+            match self.0[at % SLOTS] {
+                0 => break,
+                other if other == port => return false,
+                _ => at += 1,
+            }
+        }
+        self.0[at % SLOTS] = port;
+        count.0 += 1;
+        true
+    }
+
+    /// Whether three slots in four are taken.
+    #[inline]
+    fn is_full(count: PortCount) -> bool {
+        count.len() * 4 >= SLOTS * 3
+    }
+
+    fn ports(&self, count: PortCount) -> impl Iterator<Item = u16> + '_ {
+        let zero = (count.0 & PortCount::ZERO != 0).then_some(0);
+        self.0.iter().copied().filter(|port| *port != 0).chain(zero)
+    }
+
+    #[inline]
+    fn prefetch(&self, port: u16) {
+        prefetch::ahead(&self.0, Self::home(port));
+    }
+}
 
 impl PortSet {
     /// True when the port was not there.
@@ -268,7 +339,7 @@ impl PortSet {
     pub(crate) fn insert(&mut self, port: u16) -> bool {
         match self {
             PortSet::Inline(len, ports) => {
-                let used = *len as usize;
+                let used = usize::from(*len);
                 if ports[..used].contains(&port) {
                     return false;
                 }
@@ -276,25 +347,33 @@ impl PortSet {
                     ports[used] = port;
                     *len += 1;
                 } else {
-                    let mut list = ports.to_vec();
-                    list.push(port);
-                    list.sort_unstable();
-                    *self = PortSet::Sorted(Box::new(list));
+                    let (count, table) = PortTable::of(ports.iter().copied().chain([port]));
+                    *self = PortSet::Small(count, table);
                 }
                 true
             }
-            PortSet::Sorted(list) => {
-                let Err(at) = list.binary_search(&port) else { return false };
-                if list.len() < SORTED_MAX {
-                    list.insert(at, port);
-                } else {
-                    let mut bitmap = Bitmap { words: [0; 1_024], len: 0 };
-                    for port in list.iter().chain([&port]) {
-                        bitmap.insert(*port);
-                    }
-                    *self = PortSet::Bitmap(Box::new(bitmap));
+            PortSet::Small(count, table) => {
+                let fresh = table.insert(count, port);
+                if fresh && PortTable::<32>::is_full(*count) {
+                    let (count, table) = PortTable::of(table.ports(*count));
+                    *self = PortSet::Medium(count, table);
                 }
-                true
+                fresh
+            }
+            PortSet::Medium(count, table) => {
+                let fresh = table.insert(count, port);
+                if fresh && PortTable::<256>::is_full(*count) {
+                    let (count, table) = PortTable::of(table.ports(*count));
+                    *self = PortSet::Large(count, table);
+                }
+                fresh
+            }
+            PortSet::Large(count, table) => {
+                let fresh = table.insert(count, port);
+                if fresh && PortTable::<2_048>::is_full(*count) {
+                    *self = PortSet::Bitmap(Box::new(Bitmap::of(table.ports(*count))));
+                }
+                fresh
             }
             PortSet::Bitmap(bitmap) => bitmap.insert(port),
         }
@@ -303,41 +382,47 @@ impl PortSet {
     /// Asks for the line where a port would stand.
     #[inline]
     pub(crate) fn prefetch(&self, port: u16) {
-        if let PortSet::Bitmap(bitmap) = self {
-            prefetch::ahead(&bitmap.words, usize::from(port >> 6));
-        }
-    }
-
-    /// Whether the port is there.
-    #[cfg(test)]
-    pub(crate) fn contains(&self, port: u16) -> bool {
         match self {
-            PortSet::Inline(len, ports) => ports[..*len as usize].contains(&port),
-            PortSet::Sorted(list) => list.binary_search(&port).is_ok(),
-            PortSet::Bitmap(bitmap) => bitmap.words[usize::from(port >> 6)] >> (port & 63) & 1 == 1,
+            PortSet::Inline(..) => {}
+            PortSet::Small(_, table) => table.prefetch(port),
+            PortSet::Medium(_, table) => table.prefetch(port),
+            PortSet::Large(_, table) => table.prefetch(port),
+            PortSet::Bitmap(bitmap) => prefetch::ahead(&bitmap.words, usize::from(port >> 6)),
         }
     }
 
     /// Number of distinct ports.
+    #[inline]
     pub(crate) fn len(&self) -> u64 {
         match self {
             PortSet::Inline(len, _) => u64::from(*len),
-            PortSet::Sorted(list) => list.len() as u64,
+            PortSet::Small(count, _) | PortSet::Medium(count, _) | PortSet::Large(count, _) => count.len() as u64,
             PortSet::Bitmap(bitmap) => u64::from(bitmap.len),
         }
     }
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        match self {
+        let bytes = match self {
             PortSet::Inline(..) => 0,
-            PortSet::Sorted(list) => (24 + list.capacity() * 2) as u64,
-            PortSet::Bitmap(_) => size_of::<Bitmap>() as u64,
-        }
+            PortSet::Small(..) => size_of::<PortTable<32>>(),
+            PortSet::Medium(..) => size_of::<PortTable<256>>(),
+            PortSet::Large(..) => size_of::<PortTable<2_048>>(),
+            PortSet::Bitmap(_) => size_of::<Bitmap>(),
+        };
+        bytes as u64
     }
 }
 
 impl Bitmap {
+    #[cold]
+    fn of(ports: impl Iterator<Item = u16>) -> Self {
+        let mut bitmap = Bitmap { words: [0; 1_024], len: 0 };
+        ports.for_each(|port| _ = bitmap.insert(port));
+        bitmap
+    }
+
+    #[inline]
     fn insert(&mut self, port: u16) -> bool {
         let (word, bit) = (&mut self.words[usize::from(port >> 6)], 1u64 << (port & 63));
         let fresh = *word & bit == 0;
@@ -349,7 +434,7 @@ impl Bitmap {
 
 /// Counts by port for the first few ports that come; the others are left out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PortCounter(std::collections::BTreeMap<u16, u64>);
+pub(crate) struct PortCounter(Vec<(u16, u64)>);
 
 /// Ports that a [`PortCounter`] tells apart.
 const PORTS_COUNTED: usize = 32;
@@ -357,29 +442,29 @@ const PORTS_COUNTED: usize = 32;
 impl PortCounter {
     #[inline]
     pub(crate) fn add(&mut self, port: u16, packets: u64) {
-        let full = self.0.len() >= PORTS_COUNTED;
-        match self.0.entry(port) {
-            std::collections::btree_map::Entry::Occupied(mut entry) => *entry.get_mut() += packets,
-            std::collections::btree_map::Entry::Vacant(_) if full => {}
-            std::collections::btree_map::Entry::Vacant(entry) => _ = entry.insert(packets),
+        match self.0.iter().position(|(known, _)| *known == port) {
+            Some(at) => self.0[at].1 += packets,
+            None if self.0.len() < PORTS_COUNTED => self.0.push((port, packets)),
+            None => {}
         }
     }
 
     pub(crate) fn merge(&mut self, other: &PortCounter) {
-        for (port, packets) in &other.0 {
-            self.add(*port, *packets);
-        }
+        let mut ports = other.0.clone();
+        // Which ports are left out must not depend on the order of packets across shards.
+        ports.sort_unstable();
+        ports.into_iter().for_each(|(port, packets)| self.add(port, packets));
     }
 
     /// Ports by count, commonest first, then by number.
     pub(crate) fn ranked(&self) -> Vec<u16> {
-        let mut ports: Vec<(u16, u64)> = self.0.iter().map(|(port, packets)| (*port, *packets)).collect();
-        ports.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut ports = self.0.clone();
+        ports.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
         ports.into_iter().map(|(port, _)| port).collect()
     }
 
     pub(crate) fn heap_bytes(&self) -> u64 {
-        self.0.len() as u64 * 32
+        (self.0.capacity() * size_of::<(u16, u64)>()) as u64
     }
 }
 
@@ -400,13 +485,15 @@ mod tests {
         }
 
         #[test]
-        fn ports_count_like_a_plain_set(ports in proptest::collection::vec(any::<u16>(), 0..2_000)) {
+        fn ports_count_like_a_plain_set(
+            ports in proptest::collection::vec(prop_oneof![0u16..600, any::<u16>()], 0..6_000),
+        ) {
             let (mut set, mut plain) = (PortSet::default(), HashSet::new());
             for port in ports {
                 prop_assert_eq!(set.insert(port), plain.insert(port));
             }
             prop_assert_eq!(set.len(), plain.len() as u64);
-            prop_assert!(plain.iter().all(|port| set.contains(*port)));
+            prop_assert!(plain.iter().all(|port| !set.insert(*port)));
         }
     }
 
