@@ -171,10 +171,12 @@ pub(crate) fn campaigns<'a>(
         .filter_map(|(port, series)| Some((port, surges(series))).filter(|(_, found)| !found.is_empty()))
         .collect();
     drop(counts);
+    let mut surging = vec![false; PORTS];
+    surges.keys().for_each(|port| surging[*port] = true);
     let mut starts: BTreeMap<usize, Vec<Start>> = BTreeMap::new();
     for (shard, records) in shards.enumerate() {
         for record in records.all.iter() {
-            if surges.contains_key(&record.slot()) {
+            if surging[record.slot()] {
                 let addr = address(shard, record.source);
                 starts.entry(record.slot()).or_default().push(Start { addr, record: *record });
             }
@@ -193,6 +195,10 @@ pub(crate) fn campaigns<'a>(
 fn surges(series: &[u16]) -> Vec<Surge> {
     let total: u64 = series.iter().map(|count| u64::from(*count)).sum();
     if total < SOURCES_MIN as u64 || series.len() < 3 {
+        return Vec::new();
+    }
+    // No slot with its neighbours reaches the least that a surge must have: so it is for nearly all ports.
+    if series.iter().all(|count| usize::from(*count) * 3 < SOURCES_MIN) {
         return Vec::new();
     }
     let usual = usual(series);
@@ -232,8 +238,10 @@ fn surges(series: &[u16]) -> Vec<Surge> {
 /// What is usual on a port: the mean over the quieter three quarters of its slots.
 fn usual(series: &[u16]) -> f64 {
     let mut sorted = series.to_vec();
-    sorted.sort_unstable();
-    let quiet = &sorted[..(sorted.len() * 3 / 4).max(1)];
+    let quieter = (sorted.len() * 3 / 4).max(1);
+    // Their order among themselves does not matter.
+    sorted.select_nth_unstable(quieter - 1);
+    let quiet = &sorted[..quieter];
     quiet.iter().map(|count| f64::from(*count)).sum::<f64>() / quiet.len() as f64
 }
 
