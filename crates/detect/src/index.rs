@@ -49,24 +49,25 @@ impl AddrIndex {
     /// The first place whose hash bits agree: most likely the place of the address, if it has one.
     #[inline]
     pub(crate) fn likely(&self, hash: u32) -> Option<u32> {
-        self.places(hash).next()
+        self.find(hash, |_| true)
     }
 
-    /// The place of an address, given what stands at each place.
+    /// The place of an address, given what stands at each place. A table is never full, so the search ends.
     #[inline]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.places(hash).find(|place| is_it(*place))
-    }
-
-    #[inline]
-    fn places(&self, hash: u32) -> impl Iterator<Item = u32> + '_ {
         let mask = self.slots.len() - 1;
-        let home = self.home(hash);
-        (0..self.slots.len())
-            .map(move |step| self.slots[(home + step) & mask])
-            .take_while(|slot| *slot != 0)
-            .filter(move |slot| (*slot >> 32) as u32 == hash)
-            .map(|slot| slot as u32 - 1)
+        let mut at = self.home(hash);
+        loop {
+            let slot = self.slots[at & mask];
+            if slot == 0 {
+                return None;
+            }
+            let place = (slot as u32).wrapping_sub(1);
+            if (slot >> 32) as u32 == hash && is_it(place) {
+                return Some(place);
+            }
+            at += 1;
+        }
     }
 
     /// Gives an address, which must be new, its place.
