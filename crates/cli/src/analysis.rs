@@ -10,12 +10,13 @@ use noroshi_model::finding::Label;
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::report::{Capture, FileSummary, Problem, Report, SCHEMA, SourceSummary};
 use noroshi_packet::capture::{LinkType, RawBatch, Reader};
-use noroshi_packet::decode::decode_into;
+use noroshi_packet::decode::decode_pieces;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Raw batches that are decoded together, a quarter of a mebibyte each.
-const GROUP_BATCHES: usize = 48;
+/// Raw batches that are decoded together, a quarter of a mebibyte each: enough for every thread to have some, few enough
+/// that what was read is still in a cache when it is decoded.
+const GROUP_BATCHES: usize = 12;
 
 /// What the command line asks for.
 pub struct Request {
@@ -76,8 +77,9 @@ fn read(mut reader: Reader, file: u32, engine: &mut Engine, summary: &mut FileSu
 fn detect(group: Vec<RawBatch>, file: u32, engine: &mut Engine) -> Vec<RawBatch> {
     let preparer = engine.preparer();
     let ready = group.into_par_iter().map_init(PacketBatch::default, |batch, raw| {
-        let spent = decode_into(raw, file, batch);
-        (preparer.prepare(batch), spent)
+        let mut prepared = preparer.begin(file);
+        let spent = decode_pieces(raw, file, batch, |piece| preparer.add(&mut prepared, piece));
+        (prepared, spent)
     });
     let (ready, spent): (Vec<_>, Vec<_>) = ready.collect();
     ready.into_iter().for_each(|batch| engine.observe_prepared(batch));

@@ -5,7 +5,7 @@
 use noroshi_detect::{Config, Engine};
 use noroshi_model::packet::PacketBatch;
 use noroshi_packet::capture::Reader;
-use noroshi_packet::decode::decode_into;
+use noroshi_packet::decode::decode_pieces;
 use rayon::prelude::*;
 use std::error::Error;
 
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut engine = Engine::new(Config { threads, ..Config::default() });
     for (file, path) in paths.iter().enumerate() {
         let mut reader = Reader::open(path.as_ref())?;
-        let read = |reader: &mut Reader| std::iter::from_fn(|| reader.next_batch()).take(48).collect::<Vec<_>>();
+        let read = |reader: &mut Reader| std::iter::from_fn(|| reader.next_batch()).take(12).collect::<Vec<_>>();
         let mut group = read(&mut reader);
         while !group.is_empty() {
             // Decoding and detecting one group overlaps with reading the next.
@@ -31,8 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 || {
                     let preparer = engine.preparer();
                     let ready = current.into_par_iter().map_init(PacketBatch::default, |batch, raw| {
-                        let spent = decode_into(raw, file as u32, batch);
-                        (preparer.prepare(batch), spent)
+                        let mut prepared = preparer.begin(file as u32);
+                        let spent = decode_pieces(raw, file as u32, batch, |piece| preparer.add(&mut prepared, piece));
+                        (prepared, spent)
                     });
                     let (ready, spent): (Vec<_>, Vec<_>) = ready.collect();
                     ready.into_iter().for_each(|batch| engine.observe_prepared(batch));

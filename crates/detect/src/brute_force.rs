@@ -34,14 +34,14 @@ pub fn service(port: u16) -> Option<&'static str> {
 }
 
 /// Pairs runs of SYNs with the data that followed on the same port.
-pub(crate) fn find(closed: &[Closed]) -> Vec<BruteForce> {
+pub(crate) fn find<'a>(closed: impl Iterator<Item = &'a Closed> + Clone) -> Vec<BruteForce> {
     let mut data: BTreeMap<(Addr, u16), (u64, Addr)> = BTreeMap::new();
-    for run in closed.iter().filter(|run| run.kind == ProbeType::Data) {
+    for run in closed.clone().filter(|run| run.kind == ProbeType::Data) {
         let entry = data.entry((run.source, run.port)).or_insert((0, run.samples.first().copied().unwrap_or_default()));
         entry.0 += run.packets;
     }
     let mut attempts: BTreeMap<(Addr, u16), (u64, Nanos, Nanos)> = BTreeMap::new();
-    for run in closed.iter().filter(|run| run.kind == ProbeType::Syn && run.packets >= run.destinations * 3) {
+    for run in closed.filter(|run| run.kind == ProbeType::Syn && run.packets >= run.destinations * 3) {
         let entry = attempts.entry((run.source, run.port)).or_insert((0, run.first, run.last));
         *entry = (entry.0 + run.packets, entry.1.min(run.first), entry.2.max(run.last));
     }

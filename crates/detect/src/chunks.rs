@@ -46,10 +46,6 @@ impl<T> Chunks<T> {
         self.pieces.iter().flatten()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.pieces.iter_mut().flatten()
-    }
-
     /// Asks for an entry's lines.
     #[inline]
     pub(crate) fn prefetch(&self, at: usize) {

@@ -10,7 +10,7 @@ use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
 use crate::shard::{Prepared, Preparer, SHARDS, Shelf, shard_of};
-use crate::source::{PORT_SLOTS, PortTally, Source, SourceShard};
+use crate::source::{Lane, PORT_SLOTS, PortTally, Source, SourceShard};
 use crate::tally::Tally;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -22,8 +22,12 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-/// Packets that are worked on together: enough to keep every shard of every thread busy, few enough to hold.
-const GROUP_PACKETS: usize = 160_000;
+/// Packets that are worked on together: the more there are, the more of them share what is fetched from memory of their
+/// source and destination, and the more memory waits (80 bytes each). From 160,000 to 320,000 a twentieth of all
+/// processor time goes; beyond, what waits outweighs it.
+const GROUP_PACKETS: usize = 320_000;
+/// Packets of the first group, from which the gap that ends a scan is known.
+const FIRST_PACKETS: usize = 160_000;
 
 /// Everything that was found.
 #[derive(Clone, Debug, Default)]
@@ -92,19 +96,20 @@ pub struct Engine {
     pending_packets: usize,
     shelf: Shelf,
     /// One for each thread, as most of it is in use all the time.
-    ports: Vec<Mutex<Vec<PortTally>>>,
+    lanes: Vec<Mutex<Lane>>,
     sources: Vec<SourceShard>,
     victims: Vec<VictimShard>,
     destinations: Vec<DestinationShard>,
     tally: Tally,
     swept: Nanos,
+    /// An instant that the groups so far have passed.
+    passed: Nanos,
     approximate: bool,
 }
 
 impl Clone for Engine {
     fn clone(&self) -> Self {
-        let lane =
-            |lane: &Mutex<Vec<PortTally>>| Mutex::new(lane.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let lane = |lane: &Mutex<Lane>| Mutex::new(lane.lock().unwrap_or_else(PoisonError::into_inner).clone());
         Engine {
             config: self.config.clone(),
             scale: self.scale,
@@ -112,12 +117,13 @@ impl Clone for Engine {
             pending_packets: self.pending_packets,
             // What is kept to be filled again needs no copy.
             shelf: Shelf::default(),
-            ports: self.ports.iter().map(lane).collect(),
+            lanes: self.lanes.iter().map(lane).collect(),
             sources: self.sources.clone(),
             victims: self.victims.clone(),
             destinations: self.destinations.clone(),
             tally: self.tally.clone(),
             swept: self.swept,
+            passed: self.passed,
             approximate: self.approximate,
         }
     }
@@ -132,12 +138,13 @@ impl Engine {
             pending: Vec::new(),
             pending_packets: 0,
             shelf: Shelf::default(),
-            ports: Vec::new(),
+            lanes: Vec::new(),
             sources: (0..SHARDS).map(|_| SourceShard::new()).collect(),
             victims: (0..SHARDS).map(|_| VictimShard::default()).collect(),
             destinations: (0..SHARDS).map(|_| DestinationShard::new()).collect(),
             tally: Tally::default(),
             swept: Nanos(i64::MIN),
+            passed: Nanos(i64::MIN),
             approximate: false,
         }
     }
@@ -162,7 +169,8 @@ impl Engine {
     fn pend(&mut self, packets: usize, pending: Pending) {
         self.pending_packets += packets;
         self.pending.push(pending);
-        if self.pending_packets >= GROUP_PACKETS {
+        let group = if self.scale.is_some() { GROUP_PACKETS } else { FIRST_PACKETS };
+        if self.pending_packets >= group {
             self.work();
         }
     }
@@ -187,14 +195,15 @@ impl Engine {
             return;
         }
         let preparer = self.preparer();
-        let parts: Vec<Prepared> = pending
+        let mut parts: Vec<Prepared> = pending
             .into_par_iter()
             .map(|pending| match pending {
                 Pending::Raw(batch) => preparer.prepare(&batch),
                 Pending::Ready(prepared) => *prepared,
             })
             .collect();
-        for part in &parts {
+        for part in &mut parts {
+            part.tally.finish();
             self.tally.add(&part.tally);
         }
         let scale = *self.scale.get_or_insert_with(|| first_scale(&self.config, &parts));
@@ -205,29 +214,29 @@ impl Engine {
         }
         let monitored = &self.config.monitored;
         let watched = |addr: Addr| monitored.is_empty() || monitored.iter().any(|prefix| prefix.contains(addr));
-        self.ports.resize_with(rayon::current_num_threads().max(self.ports.len()), || {
-            Mutex::new(vec![PortTally::default(); PORT_SLOTS])
-        });
-        let ports = &self.ports;
+        self.lanes.resize_with(rayon::current_num_threads().max(self.lanes.len()), Mutex::default);
+        let lanes = &self.lanes;
+        let passed = self.passed;
         let shards = self.sources.par_iter_mut().zip(&mut self.victims).zip(&mut self.destinations).enumerate();
         shards.for_each(|(shard, ((sources, victims), destinations))| {
             // Whichever is free: what they count is added up in the end.
-            let lane = rayon::current_thread_index().unwrap_or(0) % ports.len();
-            let mut ports = ports[lane].lock().unwrap_or_else(PoisonError::into_inner);
-            sources.add_all(&parts, shard, &mut ports, &scale);
-            drop(ports);
+            let lane = rayon::current_thread_index().unwrap_or(0) % lanes.len();
+            let mut lane = lanes[lane].lock().unwrap_or_else(PoisonError::into_inner);
+            sources.add_all(&parts, shard, &mut lane, passed, &scale);
+            drop(lane);
             for answer in parts.iter().flat_map(|part| &part.lists.answers[shard]) {
                 victims.add(answer, &watched);
             }
             for part in &parts {
-                destinations.add_all(&part.lists.arrived[shard], &watched);
+                destinations.add_all(&part.lists.v4.arrived[shard], &watched);
+                destinations.add_all(&part.lists.any.arrived[shard], &watched);
             }
             if sweep {
-                sources.expire(watermark, &scale);
                 victims.expire(watermark, &scale);
                 destinations.expire(watermark);
             }
         });
+        self.passed = watermark;
         parts.into_iter().for_each(|part| part.recycle(&self.shelf));
         if sweep {
             self.bound_memory();
@@ -283,7 +292,6 @@ impl Engine {
         for shard in &mut self.sources {
             payloads.merge(std::mem::take(&mut shard.payloads));
         }
-        let all: Vec<Closed> = self.sources.iter().flat_map(|shard| &shard.closed).cloned().collect();
         Findings {
             totals: Totals {
                 sources: self.sources.iter().map(|shard| shard.sources.len() as u64).sum(),
@@ -294,7 +302,7 @@ impl Engine {
                 attacks: attacks.len() as u64,
             },
             sources: self.facts(lists_max, &victims, &scale),
-            brute_force: brute_force::find(&all),
+            brute_force: brute_force::find(self.sources.iter().flat_map(|shard| &shard.closed)),
             payloads: payloads.into_clusters(),
             timeline: self.tally.slots.timeline(),
             oddities: self.tally.oddities(),
@@ -342,7 +350,7 @@ impl Engine {
             shard.closed.extend(shard.open.drain());
         }
         for shard in &mut self.destinations {
-            shard.close_all();
+            shard.close(Nanos(i64::MAX));
         }
         let backscatter = self.victims.par_iter().flat_map_iter(|shard| {
             let attacks = shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale) && !seen.continuous(observed));
@@ -405,7 +413,8 @@ impl Engine {
     fn scans_of<'a>(&'a self, shard: &'a SourceShard, scale: &Scale) -> Vec<ScanOf<'a>> {
         let runs = shard.closed.iter().filter(|run| run.is_scan(scale) && !self.answered(run));
         let mut found: Vec<ScanOf<'a>> = runs.map(ScanOf::Run).collect();
-        let wide: BTreeSet<Addr> = shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
+        let wide: hashbrown::HashSet<Addr, RandomState> =
+            shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
         for source in shard.sources.iter() {
             let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
             let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
@@ -419,10 +428,10 @@ impl Engine {
     }
 
     fn ports(&self) -> Vec<PortCount> {
-        let lanes: Vec<_> = self.ports.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        let lanes: Vec<_> = self.lanes.iter().map(|lane| lane.lock().unwrap_or_else(PoisonError::into_inner)).collect();
         let mut out = Vec::new();
         for slot in 0..PORT_SLOTS {
-            let sum = |field: fn(&PortTally) -> u32| lanes.iter().map(|lane| u64::from(field(&lane[slot]))).sum();
+            let sum = |field: fn(&PortTally) -> u32| lanes.iter().map(|lane| u64::from(field(&lane.ports[slot]))).sum();
             let packets = sum(|port| port.packets);
             if packets > 0 {
                 let protocol = [PortProtocol::Tcp, PortProtocol::Udp, PortProtocol::Sctp][slot >> 16];

@@ -42,11 +42,36 @@ pub(crate) fn unpacked(position: u64) -> Position {
     Position { file: (position >> PACKET_BITS) as u32, packet: position & ((1 << PACKET_BITS) - 1) }
 }
 
-/// What the tables of sources ask of a packet: one cache line.
+/// An address as rows keep it. Rows are written once and read once, out of any cache on a large day, so that their
+/// length is their cost: where a packet's addresses are IPv4, as nearly all are, each takes four bytes.
+pub(crate) trait Kept: Copy + PartialEq {
+    /// The address itself.
+    fn addr(self) -> Addr;
+}
+
+/// An IPv4 address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct V4(u32);
+
+impl Kept for V4 {
+    #[inline]
+    fn addr(self) -> Addr {
+        Addr::v4(self.0)
+    }
+}
+
+impl Kept for Addr {
+    #[inline]
+    fn addr(self) -> Addr {
+        self
+    }
+}
+
+/// What the tables of sources ask of a packet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
-    pub(crate) src: Addr,
-    pub(crate) dst: Addr,
+pub(crate) struct Sent<A> {
+    pub(crate) src: A,
+    pub(crate) dst: A,
     pub(crate) ts: Nanos,
     pub(crate) position: u64,
     pub(crate) seq: u32,
@@ -59,7 +84,7 @@ pub(crate) struct Sent {
     pub(crate) marks: u8,
 }
 
-const _: () = assert!(size_of::<Sent>() == 64);
+const _: () = assert!(size_of::<Sent<V4>>() == 40 && size_of::<Sent<Addr>>() == 64);
 
 /// The transport stands in the low bits of the marks.
 const TRANSPORT: u8 = 7;
@@ -67,10 +92,10 @@ const TIMED: u8 = 1 << 3;
 const PORTS: u8 = 1 << 4;
 const ANSWER: u8 = 1 << 5;
 
-impl Sent {
+#[cfg(test)]
+impl Sent<Addr> {
     /// A packet of which nothing is known.
-    #[cfg(test)]
-    pub(crate) const BLANK: Sent = Sent {
+    pub(crate) const BLANK: Sent<Addr> = Sent {
         src: Addr::NONE,
         dst: Addr::NONE,
         ts: Nanos(0),
@@ -83,13 +108,15 @@ impl Sent {
         kind: None,
         marks: 0,
     };
+}
 
+impl<A: Kept> Sent<A> {
     #[inline]
-    fn of(row: &Packet, position: u64, answer: bool) -> Self {
+    fn of(row: &Packet, (src, dst): (A, A), position: u64, answer: bool) -> Self {
         let mark = |set: bool, bit: u8| if set { bit } else { 0 };
         Sent {
-            src: row.src,
-            dst: row.dst,
+            src,
+            dst,
             ts: row.ts,
             position,
             seq: row.seq,
@@ -139,9 +166,37 @@ impl Sent {
 
 /// What the tables of destinations ask of a packet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrived {
-    pub(crate) dst: Addr,
+pub(crate) struct Arrived<A> {
+    pub(crate) dst: A,
     pub(crate) slot: Slot,
+}
+
+const _: () = assert!(size_of::<Arrived<V4>>() == 40);
+
+/// Rows of packets whose addresses are kept in one way, by shard, in their own order within each.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<A> {
+    pub(crate) sent: [Vec<Sent<A>>; SHARDS],
+    pub(crate) arrived: [Vec<Arrived<A>>; SHARDS],
+}
+
+impl<A> Default for Rows<A> {
+    fn default() -> Self {
+        Rows { sent: [const { Vec::new() }; SHARDS], arrived: [const { Vec::new() }; SHARDS] }
+    }
+}
+
+impl<A: Kept> Rows<A> {
+    #[inline]
+    fn add(&mut self, row: &Packet, (src, dst): (A, A), position: u64, answer: bool) {
+        push_ahead(&mut self.sent[shard_of(row.src)], Sent::of(row, (src, dst), position, answer));
+        push_ahead(&mut self.arrived[shard_of(row.dst)], Arrived { dst, slot: Slot::of(row, position) });
+    }
+
+    fn clear(&mut self) {
+        self.sent.iter_mut().for_each(Vec::clear);
+        self.arrived.iter_mut().for_each(Vec::clear);
+    }
 }
 
 /// A packet that speaks of a victim.
@@ -152,11 +207,12 @@ pub(crate) struct Answer {
     pub(crate) position: u64,
 }
 
-/// Rows of a batch by shard, in their own order within each.
+/// A batch by shard, in its own order within each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lists {
-    pub(crate) sent: [Vec<Sent>; SHARDS],
-    pub(crate) arrived: [Vec<Arrived>; SHARDS],
+    pub(crate) v4: Rows<V4>,
+    /// Packets of which an address is not IPv4.
+    pub(crate) any: Rows<Addr>,
     pub(crate) answers: [Vec<Answer>; SHARDS],
     pub(crate) said: [Vec<Said>; SHARDS],
     pub(crate) samples: Samples,
@@ -164,8 +220,8 @@ pub(crate) struct Lists {
 
 impl Lists {
     fn clear(&mut self) {
-        self.sent.iter_mut().for_each(Vec::clear);
-        self.arrived.iter_mut().for_each(Vec::clear);
+        self.v4.clear();
+        self.any.clear();
         self.answers.iter_mut().for_each(Vec::clear);
         self.said.iter_mut().for_each(Vec::clear);
         self.samples.clear();
@@ -206,8 +262,21 @@ impl Preparer {
 
     /// One pass over a batch, which is not needed any more.
     pub fn prepare(&self, batch: &PacketBatch) -> Prepared {
-        let mut lists = self.shelf.lock().map_or(None, |mut shelf| shelf.pop()).unwrap_or_default();
-        let mut tally = BatchTally::new(batch.file);
+        let mut prepared = self.begin(batch.file);
+        self.add(&mut prepared, batch);
+        prepared
+    }
+
+    /// Begins with packets of an input, to which those that follow are added.
+    pub fn begin(&self, file: u32) -> Prepared {
+        let lists = self.shelf.lock().map_or(None, |mut shelf| shelf.pop()).unwrap_or_default();
+        Prepared { packets: 0, tally: BatchTally::new(file), lists, pairs: Vec::new() }
+    }
+
+    /// Adds the packets that follow, of the same input.
+    pub fn add(&self, prepared: &mut Prepared, batch: &PacketBatch) {
+        let Prepared { packets, tally, lists, pairs } = prepared;
+        *packets += batch.rows.len();
         for (i, row) in batch.rows.iter().enumerate() {
             let answer = vectors::is_backscatter(row);
             let kept = self.keeps(row);
@@ -216,9 +285,10 @@ impl Preparer {
                 lists.add(batch, row, packed(batch.file, batch.first_position + i as u64), answer);
             }
         }
-        let with_addresses = batch.rows.iter().filter(|row| self.first && row.has.has(Has::IP));
-        let pairs = with_addresses.map(|row| (row.src, row.dst)).collect();
-        Prepared { packets: batch.rows.len(), tally: tally.finish(), lists, pairs }
+        if self.first {
+            let with_addresses = batch.rows.iter().filter(|row| row.has.has(Has::IP));
+            pairs.extend(with_addresses.map(|row| (row.src, row.dst)));
+        }
     }
 }
 
@@ -232,10 +302,12 @@ fn push_ahead<T>(list: &mut Vec<T>, entry: T) {
 impl Lists {
     #[inline]
     fn add(&mut self, batch: &PacketBatch, row: &Packet, position: u64, answer: bool) {
-        let shard = shard_of(row.src);
-        push_ahead(&mut self.sent[shard], Sent::of(row, position, answer));
-        push_ahead(&mut self.arrived[shard_of(row.dst)], Arrived { dst: row.dst, slot: Slot::of(row, position) });
+        match (row.src.as_v4(), row.dst.as_v4()) {
+            (Some(src), Some(dst)) => self.v4.add(row, (V4(src), V4(dst)), position, answer),
+            _ => self.any.add(row, (row.src, row.dst), position, answer),
+        }
         if row.payload_cap > 0 {
+            let shard = shard_of(row.src);
             self.said[shard].extend(self.samples.look_at(batch, row, shard));
         }
         if answer {

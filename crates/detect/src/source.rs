@@ -9,7 +9,7 @@ use crate::scan::probe::{ProbeKey, ProbeType};
 use crate::scan::probes::{Over, Probes, What};
 use crate::scan::{Closed, campaign::Records};
 use crate::set::{self, AddrSet, PortSet};
-use crate::shard::{Prepared, Sent, unpacked};
+use crate::shard::{Kept, Prepared, Sent, V4, unpacked};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use noroshi_model::finding::{Position, Tool};
@@ -65,7 +65,7 @@ pub(crate) struct ToolHits {
 
 impl ToolHits {
     #[inline]
-    fn add(&mut self, row: &Sent) {
+    fn add<A: Kept>(&mut self, row: &Sent<A>) {
         self.syn = self.syn.saturating_add(1);
         let bits = row.tool_bits;
         if bits.any() {
@@ -76,7 +76,7 @@ impl ToolHits {
             self.masscan = self.masscan.saturating_add(hit(ToolBits::MASSCAN));
             self.nmap = self.nmap.saturating_add(hit(ToolBits::NMAP_SYN));
         }
-        let key = row.seq ^ set::key(row.src) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
+        let key = row.seq ^ set::key(row.src.addr()) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
         if self.syn == 1 {
             self.unicorn_key = key;
         }
@@ -117,17 +117,18 @@ pub(crate) struct Vertical {
 }
 
 impl Vertical {
-    fn add(&mut self, row: &Sent) {
+    fn add<A: Kept>(&mut self, row: &Sent<A>) {
+        let dst = row.dst.addr();
         if self.votes == 0 {
             *self = Vertical {
-                destination: row.dst,
+                destination: dst,
                 protocol: row.transport(),
                 first: row.ts,
                 position: Some(unpacked(row.position)),
                 ..Vertical::default()
             };
         }
-        if self.destination == row.dst {
+        if self.destination == dst {
             self.votes += 1;
             self.packets += 1;
             self.ports.insert(row.dport);
@@ -220,7 +221,7 @@ pub(crate) const PORT_SLOTS: usize = 3 * 65_536;
 
 /// Where a packet's port is counted.
 #[inline]
-fn port_slot(row: &Sent) -> usize {
+fn port_slot<A: Kept>(row: &Sent<A>) -> usize {
     let protocol = match row.transport() {
         Transport::Udp => 1,
         Transport::Sctp => 2,
@@ -267,38 +268,60 @@ impl SourceShard {
         Some(&self.sources[at as usize])
     }
 
-    /// Adds the rows of some batches that belong to this shard. They are worked on source by source, as what is kept of
-    /// one source lies together; packets of one source stay in their order.
-    pub(crate) fn add_all(&mut self, parts: &[Prepared], shard: usize, ports: &mut [PortTally], scale: &Scale) {
-        let rows: Vec<&Sent> = parts.iter().flat_map(|part| &part.lists.sent[shard]).collect();
-        let mut placed: Vec<Placed> = Vec::with_capacity(rows.len());
-        for block in rows.chunks(BLOCK) {
-            self.place(block, &mut placed);
-        }
+    /// Adds the rows of some batches that belong to this shard; what is silent since long before `passed` may be closed.
+    pub(crate) fn add_all(&mut self, parts: &[Prepared], shard: usize, lane: &mut Lane, passed: Nanos, scale: &Scale) {
+        let Lane { ports, scratch, v4, any } = lane;
+        self.add_rows(parts.iter().map(|part| &part.lists.v4.sent[shard]), v4, scratch, ports, (passed, scale));
+        self.add_rows(parts.iter().map(|part| &part.lists.any.sent[shard]), any, scratch, ports, (passed, scale));
         for part in parts {
             for said in &part.lists.said[shard] {
                 self.payloads.add(said, || part.lists.samples.of(said));
             }
         }
-        let placed = sorted_by_place(placed, self.sources.len());
+    }
+
+    /// Rows are worked on source by source, as what is kept of one source lies together; packets of one source stay in
+    /// their order. They are copied to one place first, small enough to stay in the core's cache.
+    fn add_rows<'a, A: Kept + 'a>(
+        &mut self,
+        lists: impl Iterator<Item = &'a Vec<Sent<A>>>,
+        rows: &mut Vec<Sent<A>>,
+        scratch: &mut Scratch,
+        ports: &mut [PortTally],
+        (passed, scale): (Nanos, &Scale),
+    ) {
+        rows.clear();
+        lists.for_each(|list| rows.extend_from_slice(list));
+        if rows.is_empty() {
+            return;
+        }
+        if self.probes.crowded(rows.len()) {
+            self.expire(passed, scale);
+            self.probes.make_room(rows.len());
+        }
+        scratch.placed.clear();
+        for block in rows.chunks(BLOCK) {
+            self.place(block, &mut scratch.placed);
+        }
+        scratch.sort(self.sources.len());
         // Each step asks for what the step after it needs: rows first, then what they name, then what that points to.
-        let mut ahead = placed.chunks(BLOCK).skip(1);
-        let mut far_ahead = placed.chunks(BLOCK).skip(2);
-        for block in placed.chunks(BLOCK) {
-            far_ahead.next().into_iter().flatten().for_each(|placed| prefetch::line(rows[*placed as u32 as usize]));
+        let mut ahead = scratch.placed.chunks(BLOCK).skip(1);
+        let mut far_ahead = scratch.placed.chunks(BLOCK).skip(2);
+        for block in scratch.placed.chunks(BLOCK) {
+            far_ahead.next().into_iter().flatten().for_each(|placed| prefetch::ahead(rows, *placed as u32 as usize));
             if let Some(next) = ahead.next() {
-                self.prefetch(next, &rows, ports);
+                self.prefetch(next, rows, ports);
             }
-            self.work(block, &rows, ports, scale);
+            self.work(block, rows, ports, scale);
         }
     }
 
     /// Finds the sources of a block of rows; new ones are given a place.
     #[inline]
-    fn place(&mut self, block: &[&Sent], placed: &mut Vec<Placed>) {
+    fn place<A: Kept>(&mut self, block: &[Sent<A>], placed: &mut Vec<Placed>) {
         let mut hashes = [0u32; BLOCK];
         for (hash, row) in hashes.iter_mut().zip(block) {
-            *hash = self.index.hash(row.src);
+            *hash = self.index.hash(row.src.addr());
             self.index.prefetch(*hash);
         }
         for hash in &hashes[..block.len()] {
@@ -307,11 +330,11 @@ impl SourceShard {
             }
         }
         for (row, hash) in block.iter().zip(hashes) {
-            let sources = &self.sources;
-            let at = self.index.find(hash, |at| sources[at as usize].addr == row.src).unwrap_or_else(|| {
+            let (sources, src) = (&self.sources, row.src.addr());
+            let at = self.index.find(hash, |at| sources[at as usize].addr == src).unwrap_or_else(|| {
                 let at = self.sources.len() as u32;
                 self.index.insert(hash, at);
-                self.sources.push(Source::new(row.src));
+                self.sources.push(Source::new(src));
                 at
             });
             placed.push(u64::from(at) << 32 | placed.len() as u64);
@@ -319,10 +342,10 @@ impl SourceShard {
     }
 
     #[inline]
-    fn prefetch(&self, block: &[Placed], rows: &[&Sent], ports: &[PortTally]) {
+    fn prefetch<A: Kept>(&self, block: &[Placed], rows: &[Sent<A>], ports: &[PortTally]) {
         for placed in block {
             self.sources.prefetch((placed >> 32) as usize);
-            let row = rows[*placed as u32 as usize];
+            let row = &rows[*placed as u32 as usize];
             prefetch::ahead(ports, port_slot(row));
             if let Some(kind) = row.kind {
                 self.probes.prefetch(ProbeKey::new((placed >> 32) as u32, kind, row.dport));
@@ -330,13 +353,13 @@ impl SourceShard {
         }
     }
 
-    fn work(&mut self, block: &[Placed], rows: &[&Sent], ports: &mut [PortTally], scale: &Scale) {
-        let rows: [&Sent; BLOCK] = std::array::from_fn(|i| rows[block[i.min(block.len() - 1)] as u32 as usize]);
+    fn work<A: Kept>(&mut self, block: &[Placed], rows: &[Sent<A>], ports: &mut [PortTally], scale: &Scale) {
+        let rows: [&Sent<A>; BLOCK] = std::array::from_fn(|i| &rows[block[i.min(block.len() - 1)] as u32 as usize]);
         let mut keys = [None; BLOCK];
         for ((placed, row), key) in block.iter().zip(rows).zip(&mut keys) {
             let at = (placed >> 32) as u32;
             let source = &self.sources[at as usize];
-            source.destinations.prefetch(set::key(row.dst));
+            source.destinations.prefetch(set::key(row.dst.addr()));
             source.tcp_ports.prefetch(row.dport);
             *key = row.kind.map(|kind| ProbeKey::new(at, kind, row.dport));
             if let Some(key) = key {
@@ -348,7 +371,7 @@ impl SourceShard {
         }
         for (key, row) in keys.iter().zip(rows) {
             if let Some(key) = key {
-                self.probes.prefetch_destination(*key, set::key(row.dst));
+                self.probes.prefetch_destination(*key, set::key(row.dst.addr()));
             }
         }
         for (key, row) in keys.into_iter().zip(rows).take(block.len()) {
@@ -360,7 +383,7 @@ impl SourceShard {
 
     /// Counts one packet of a source.
     #[inline]
-    fn count(&mut self, at: usize, row: &Sent, ports: &mut [PortTally]) {
+    fn count<A: Kept>(&mut self, at: usize, row: &Sent<A>, ports: &mut [PortTally]) {
         let source = &mut self.sources[at];
         source.packets += 1;
         let file = unpacked(row.position).file;
@@ -372,7 +395,7 @@ impl SourceShard {
             source.first = source.first.min(row.ts);
             source.last = source.last.max(row.ts);
         }
-        source.destinations.insert(row.dst);
+        source.destinations.insert(row.dst.addr());
         if row.has_ports() {
             self.port(at, row, ports);
         }
@@ -392,7 +415,7 @@ impl SourceShard {
     }
 
     #[inline]
-    fn port(&mut self, at: usize, row: &Sent, ports: &mut [PortTally]) {
+    fn port<A: Kept>(&mut self, at: usize, row: &Sent<A>, ports: &mut [PortTally]) {
         let source = &mut self.sources[at];
         let fresh = match row.transport() {
             Transport::Tcp => source.tcp_ports.insert(row.dport),
@@ -410,7 +433,7 @@ impl SourceShard {
     }
 
     /// Closes the probes that have been silent for longer than the gap.
-    pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
+    fn expire(&mut self, now: Nanos, scale: &Scale) {
         let (sources, records, closed) = (&self.sources, &mut self.records, &mut self.closed);
         self.probes.expire(now, scale.scan_gap, |over| close(sources, records, closed, over, scale));
     }
@@ -441,28 +464,52 @@ impl SourceShard {
     }
 }
 
-/// Sorts by place, stably: a counting sort for each byte that places have.
-fn sorted_by_place(mut placed: Vec<Placed>, places: usize) -> Vec<Placed> {
-    let mut other = vec![0; placed.len()];
-    let mut shift = 32;
-    while shift < 64 && places >> (shift - 32) > 0 {
-        let mut next = [0usize; 256];
-        for word in &placed {
-            next[usize::from((word >> shift) as u8)] += 1;
-        }
-        let mut start = 0;
-        for count in &mut next {
-            start += std::mem::replace(count, start);
-        }
-        for word in &placed {
-            let at = &mut next[usize::from((word >> shift) as u8)];
-            other[*at] = *word;
-            *at += 1;
-        }
-        std::mem::swap(&mut placed, &mut other);
-        shift += 8;
+/// Memory of one thread: what it counts, and what it fills anew for each shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    pub(crate) ports: Vec<PortTally>,
+    scratch: Scratch,
+    v4: Vec<Sent<V4>>,
+    any: Vec<Sent<Addr>>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        let ports = vec![PortTally::default(); PORT_SLOTS];
+        Lane { ports, scratch: Scratch::default(), v4: Vec::new(), any: Vec::new() }
     }
-    placed
+}
+
+/// Rows by the place of their source.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    placed: Vec<Placed>,
+    other: Vec<Placed>,
+}
+
+impl Scratch {
+    /// Sorts by place, stably: a counting sort for each byte that places have.
+    fn sort(&mut self, places: usize) {
+        self.other.resize(self.placed.len(), 0);
+        let mut shift = 32;
+        while shift < 64 && places >> (shift - 32) > 0 {
+            let mut next = [0usize; 256];
+            for word in &self.placed {
+                next[usize::from((word >> shift) as u8)] += 1;
+            }
+            let mut start = 0;
+            for count in &mut next {
+                start += std::mem::replace(count, start);
+            }
+            for word in &self.placed {
+                let at = &mut next[usize::from((word >> shift) as u8)];
+                self.other[*at] = *word;
+                *at += 1;
+            }
+            std::mem::swap(&mut self.placed, &mut self.other);
+            shift += 8;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -477,7 +524,9 @@ mod tests {
                 .collect();
             let mut expected = placed.clone();
             expected.sort_unstable();
-            assert_eq!(sorted_by_place(placed, places), expected);
+            let mut scratch = Scratch { placed, other: Vec::new() };
+            scratch.sort(places);
+            assert_eq!(scratch.placed, expected);
         }
     }
 }

@@ -211,11 +211,11 @@ impl BatchTally {
     }
 
     /// Closes the second that is being counted.
-    pub(crate) fn finish(mut self) -> Self {
+    pub(crate) fn finish(&mut self) {
         if !self.second.is_empty() {
             self.slots.push((Nanos(self.second.start).seconds(), std::mem::take(&mut self.counts)));
         }
-        self
+        self.second = 0..0;
     }
 }
 

@@ -31,6 +31,33 @@ pub fn decode_into(mut raw: RawBatch, file: u32, batch: &mut PacketBatch) -> Raw
     raw
 }
 
+/// Rows that are decoded before they are handed over: they and what is made of them stay in the nearest cache.
+const PIECE_ROWS: usize = 256;
+
+/// Decodes a batch piece by piece, for a reader that looks at every row once: `each` sees a few rows at a time, whose
+/// payloads lie where they were read. Gives back the raw batch's memory, for [`crate::capture::Reader::give_back`].
+pub fn decode_pieces(
+    mut raw: RawBatch,
+    file: u32,
+    batch: &mut PacketBatch,
+    mut each: impl FnMut(&PacketBatch),
+) -> RawBatch {
+    std::mem::swap(&mut batch.arena, &mut raw.data);
+    (batch.file, batch.first_position) = (file, raw.first_position);
+    for records in raw.records.chunks(PIECE_ROWS) {
+        batch.rare.clear();
+        batch.rows.clear();
+        batch.rows.resize(records.len(), Packet::BLANK);
+        for (row, record) in batch.rows.iter_mut().zip(records) {
+            decode_record(&batch.arena, record, row, &mut batch.rare);
+        }
+        each(batch);
+        batch.first_position += records.len() as u64;
+    }
+    std::mem::swap(&mut batch.arena, &mut raw.data);
+    raw
+}
+
 /// Decodes one frame that was captured elsewhere, such as from a live interface. The frame must be the whole `data`.
 pub fn decode_frame(data: &[u8], ts: Nanos, wire_len: u32, link: LinkType, rare: &mut Vec<Rare>) -> Packet {
     let cap_len = data.len().min(u32::MAX as usize) as u32;

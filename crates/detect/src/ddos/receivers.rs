@@ -3,7 +3,7 @@
 use super::arrival::{Account, Arrival};
 use crate::chunks::Chunks;
 use crate::index::AddrIndex;
-use crate::shard::{Arrived, unpacked};
+use crate::shard::{Arrived, Kept, unpacked};
 use crate::source::{BLOCK, count_in_file};
 use noroshi_model::{Addr, Nanos};
 
@@ -26,20 +26,22 @@ pub(crate) struct DestinationShard {
     pub(crate) all: Chunks<Receiver>,
     pub(crate) by_file: Vec<u64>,
     pub(crate) closed: Vec<(Addr, Box<Account>)>,
+    /// Places with an open account: few, so that looking after them costs less than looking at every destination.
+    open: Vec<u32>,
 }
 
 impl DestinationShard {
     pub(crate) fn new() -> Self {
         let (addrs, all, by_file, closed) = (Vec::new(), Chunks::default(), Vec::new(), Vec::new());
-        DestinationShard { index: AddrIndex::new(), addrs, all, by_file, closed }
+        DestinationShard { index: AddrIndex::new(), addrs, all, by_file, closed, open: Vec::new() }
     }
 
-    /// Adds rows of a batch, in blocks as [`crate::source::SourceShard::add_all`] does.
-    pub(crate) fn add_all(&mut self, rows: &[Arrived], watched: &impl Fn(Addr) -> bool) {
+    /// Adds rows, in blocks as [`crate::source::SourceShard::add_all`] does.
+    pub(crate) fn add_all<A: Kept>(&mut self, rows: &[Arrived<A>], watched: &impl Fn(Addr) -> bool) {
         for block in rows.chunks(BLOCK) {
             let mut at = [0u32; BLOCK];
             for (at, row) in at.iter_mut().zip(block) {
-                *at = self.locate(row.dst);
+                *at = self.locate(row.dst.addr());
                 self.all.prefetch(*at as usize);
             }
             for (row, at) in block.iter().zip(at) {
@@ -62,7 +64,7 @@ impl DestinationShard {
     }
 
     #[inline]
-    fn add(&mut self, row: &Arrived, at: u32, watched: &impl Fn(Addr) -> bool) {
+    fn add<A: Kept>(&mut self, row: &Arrived<A>, at: u32, watched: &impl Fn(Addr) -> bool) {
         let receiver = &mut self.all[at as usize];
         receiver.packets += 1;
         let file = unpacked(row.slot.position).file;
@@ -70,25 +72,45 @@ impl DestinationShard {
             receiver.file = file;
             count_in_file(&mut self.by_file, file);
         }
-        if watched(row.dst)
-            && let Some(account) = receiver.arrival.add(&row.slot)
-        {
-            self.closed.push((row.dst, account));
+        if !watched(row.dst.addr()) {
+            return;
+        }
+        let was_open = receiver.arrival.account().is_some();
+        let closed = receiver.arrival.add(&row.slot);
+        if was_open != receiver.arrival.account().is_some() {
+            self.opened_or_closed(row.dst.addr(), at, closed);
+        }
+    }
+
+    #[cold]
+    fn opened_or_closed(&mut self, addr: Addr, at: u32, closed: Option<Box<Account>>) {
+        match closed {
+            None => self.open.push(at),
+            Some(account) => {
+                self.open.retain(|open| *open != at);
+                self.closed.push((addr, account));
+            }
         }
     }
 
     pub(crate) fn expire(&mut self, now: Nanos) {
-        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
-            self.closed.extend(receiver.arrival.expire(now).map(|account| (*addr, account)));
-        }
+        self.close(now);
         // What could not become an attack whatever follows is let go.
         self.closed.retain(|(victim, account)| !account.findings(*victim, 0).is_empty());
     }
 
-    pub(crate) fn close_all(&mut self) {
-        for (addr, receiver) in self.addrs.iter().zip(self.all.iter_mut()) {
-            self.closed.extend(receiver.arrival.expire(Nanos(i64::MAX)).map(|account| (*addr, account)));
-        }
+    /// Closes the accounts that are over by `now`, in the order of their destinations.
+    pub(crate) fn close(&mut self, now: Nanos) {
+        let mut open = std::mem::take(&mut self.open);
+        open.sort_unstable();
+        open.retain(|at| match self.all[*at as usize].arrival.expire(now) {
+            Some(account) => {
+                self.closed.push((self.addrs[*at as usize], account));
+                false
+            }
+            None => true,
+        });
+        self.open = open;
     }
 
     pub(crate) fn bytes(&self) -> u64 {

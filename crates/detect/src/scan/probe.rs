@@ -5,7 +5,7 @@
 
 use crate::ddos::vectors;
 use crate::set::AddrSet;
-use crate::shard::{Sent, unpacked};
+use crate::shard::{Kept, Sent, unpacked};
 use noroshi_model::finding::Position;
 use noroshi_model::packet::{Has, Packet, ToolBits, Transport, tcp};
 use noroshi_model::{Addr, Nanos};
@@ -114,7 +114,9 @@ const SAMPLES_MAX: usize = 8;
 const LONG_FROM: u32 = 4;
 
 /// Probes of one source at one port, so far. When the last of them came is kept beside it ([`super::probes`]).
+/// One cache line.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Probe {
     pub(crate) first: Nanos,
     pub(crate) bytes: u64,
@@ -141,12 +143,12 @@ pub(crate) struct Long {
 
 impl Probe {
     #[inline]
-    pub(crate) fn add(&mut self, row: &Sent) {
+    pub(crate) fn add<A: Kept>(&mut self, row: &Sent<A>) {
         self.first = self.first.min(row.ts);
         self.packets = self.packets.saturating_add(1);
         self.consistent = ToolBits(self.consistent.0 & row.tool_bits.0);
         self.bytes += u64::from(row.wire_len);
-        let fresh = self.destinations.insert(row.dst);
+        let fresh = self.destinations.insert(row.dst.addr());
         if self.packets >= LONG_FROM {
             self.long.get_or_insert_default().add(row, fresh, self.packets);
         }
@@ -172,9 +174,11 @@ impl Probe {
 
 impl Long {
     #[inline]
-    fn add(&mut self, row: &Sent, fresh: bool, packets: u32) {
+    fn add<A: Kept>(&mut self, row: &Sent<A>, fresh: bool, packets: u32) {
         if (fresh || self.samples.is_empty()) && self.samples.len() < SAMPLES_MAX {
-            self.samples.push(row.dst);
+            // All at once: to grow it step by step costs two trips to the allocator more.
+            self.samples.reserve_exact(SAMPLES_MAX - self.samples.len());
+            self.samples.push(row.dst.addr());
         }
         let second = row.ts.seconds();
         if second == self.second {

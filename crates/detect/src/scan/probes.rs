@@ -8,14 +8,15 @@ use super::probe::{Probe, ProbeKey};
 use crate::chunks::Chunks;
 use crate::prefetch;
 use crate::set::{self, AddrSet};
-use crate::shard::Sent;
+use crate::shard::{Kept, Sent};
 use foldhash::fast::RandomState;
 use noroshi_model::Nanos;
 use noroshi_model::packet::ToolBits;
 use std::hash::BuildHasher;
 
-/// One run. Empty when `word` is zero.
+/// One run. Empty when `word` is zero. Aligned, so that none lies across two cache lines.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
 struct Slot {
     /// Key, then the fingerprints of a single packet, then [`MANY`] and [`TAKEN`].
     word: u64,
@@ -65,12 +66,12 @@ const SLOTS_MIN: usize = 64;
 
 impl Slot {
     #[inline]
-    fn single(key: ProbeKey, row: &Sent) -> Self {
+    fn single<A: Kept>(key: ProbeKey, row: &Sent<A>) -> Self {
         Slot {
             word: TAKEN | u64::from(row.tool_bits.0) << ProbeKey::BITS | key.0,
             last: row.ts,
             position: row.position,
-            place: set::key(row.dst),
+            place: set::key(row.dst.addr()),
             wire_len: row.wire_len,
         }
     }
@@ -132,7 +133,7 @@ impl Probes {
 
     /// Adds a packet to its run; gives back the run that it ended by coming after a gap.
     #[inline]
-    pub(crate) fn add(&mut self, key: ProbeKey, row: &Sent, gap: i64) -> Option<Over> {
+    pub(crate) fn add<A: Kept>(&mut self, key: ProbeKey, row: &Sent<A>, gap: i64) -> Option<Over> {
         let mask = self.slots.len() - 1;
         let mut at = self.home(key.0);
         loop {
@@ -140,7 +141,7 @@ impl Probes {
             if slot.word == 0 {
                 *slot = Slot::single(key, row);
                 self.used += 1;
-                if self.used * 8 >= self.slots.len() * 5 {
+                if self.crowded(0) {
                     self.grow();
                 }
                 return None;
@@ -189,6 +190,19 @@ impl Probes {
             What::Many(std::mem::replace(&mut self.many[slot.place as usize], Slot::default().promoted()))
         };
         Over { key: ProbeKey(slot.word & KEY), last: slot.last, what }
+    }
+
+    /// Whether the table would be too full to search fast with so many runs more.
+    pub(crate) fn crowded(&self, more: usize) -> bool {
+        (self.used + more) * 8 >= self.slots.len() * 5
+    }
+
+    /// Makes room for so many runs more. When that takes more than half of the table it grows, so that it is not full
+    /// again, and searched for runs that are over, before many packets have come.
+    pub(crate) fn make_room(&mut self, more: usize) {
+        while (self.used + more) * 2 >= self.slots.len() {
+            self.grow();
+        }
     }
 
     /// Takes out the runs whose last packet came longer ago than the gap.
