@@ -14,7 +14,7 @@
 
 mod backscatter;
 mod host;
-mod kept;
+pub(crate) mod kept;
 mod typo;
 
 pub use kept::KeptError;

@@ -14,6 +14,7 @@
 
 mod track;
 
+use crate::daedalus::kept::pairs;
 use crate::statement::{Statement, TLP_DEFAULT};
 use noroshi_model::alert::Severity;
 use noroshi_model::finding::{AttackKind, Vector, Victim};
@@ -82,6 +83,8 @@ pub enum Class {
     FixedPort,
     /// Requests that ask one reflector again and again from changing ports, as no real host does.
     Repeated,
+    /// Requests whose TTL began at 255, as raw sockets of attack tools send and few hosts do.
+    HighTtl,
     /// Replies of a victim that nobody asked for.
     Replies,
 }
@@ -160,17 +163,35 @@ struct Record {
     followed: u64,
     not: u64,
     /// Sum of logarithms of (main's packets per minute) / (test's packets), for the geometric mean.
+    #[serde(with = "bits")]
     growth_ln: f64,
+}
+
+/// A number as its bits: read back it is the same, also where text would lose the last of them.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(number: &f64, s: S) -> Result<S::Ok, S::Error> {
+        number.to_bits().serialize(s)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+        u64::deserialize(d).map(f64::from_bits)
+    }
 }
 
 type Key = (Addr, Vector);
 
-/// The detector.
-#[derive(Clone, Debug)]
+/// The detector. Its state is plain data, to be stored and taken up again: the same packets then give the same events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Precursors {
+    /// Not stored: taken up with those of the day.
+    #[serde(skip)]
     settings: Settings,
+    #[serde(with = "pairs")]
     tracks: BTreeMap<Key, Track>,
     /// Networks and vectors with the time of their latest sighting.
+    #[serde(with = "pairs")]
     seen: BTreeMap<(Prefix, Vector), Nanos>,
     records: BTreeMap<Class, Record>,
     /// Times of the latest announcements.
@@ -236,8 +257,9 @@ impl Precursors {
             records: BTreeMap::new(),
             announced: Default::default(),
             scores: Scores::default(),
-            now: Nanos(i64::MIN),
-            next_sweep: Nanos(i64::MIN),
+            // No packet is from before 1970; and these are stored as text, which reaches from 1677 on.
+            now: Nanos(0),
+            next_sweep: Nanos(0),
         }
     }
 
@@ -370,8 +392,9 @@ impl Precursors {
             first: track.first,
             last: track.last,
             at: self.now,
-            probability,
-            expected_ppm: track.test_packets as f64 * growth,
+            // As exact as it is: more digits would say nothing, and not every one of them survives as text.
+            probability: (probability * 1e4).round() / 1e4,
+            expected_ppm: (track.test_packets as f64 * growth).round(),
         };
         track.announced = Some(precursor.clone());
         events.push(Event::Expected(precursor));

@@ -5,6 +5,7 @@
 
 use crate::HubError;
 use crate::state::{NewCertificate, PolicyRow, SensorRow, State, TokenState};
+use noroshi_model::Prefix;
 use noroshi_model::policy::Policy;
 use noroshi_wire::identity::{Identity, SENSOR_CERTIFICATE_LIFETIME, request_key};
 use noroshi_wire::message::{CertificateReply, EnrolRequest, RenewRequest};
@@ -13,7 +14,7 @@ use noroshi_wire::{Authority, Invitation, PROTOCOL, PROTOCOL_OLDEST, Refusal, Re
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// How long a token lives.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
@@ -64,7 +65,15 @@ pub struct Fleet {
     /// Sensors whose last report is not in the database yet.
     unsaved: Mutex<HashSet<SensorName>>,
     pub(crate) watch: Mutex<crate::watch::Watch>,
+    /// Networks that lures must not answer, and until when.
+    mutes: Mutex<HashMap<Prefix, SystemTime>>,
+    muted: broadcast::Sender<(Prefix, u32)>,
 }
+
+/// Mutes that a sensor which reads slowly may miss none of.
+const MUTES_QUEUED: usize = 1_024;
+/// Mutes told to a sensor that connects; the newest.
+const MUTES_KEPT: usize = 4_096;
 
 /// How a sensor is, for people and programs.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -145,6 +154,8 @@ impl Fleet {
             live: Mutex::new(HashMap::new()),
             unsaved: Mutex::new(HashSet::new()),
             watch: Mutex::new(crate::watch::Watch::new(now())),
+            mutes: Mutex::default(),
+            muted: broadcast::channel(MUTES_QUEUED).0,
         })
     }
 
@@ -248,6 +259,29 @@ impl Fleet {
         self.live.lock().expect("no panic while held").get(name).cloned()
     }
 
+    /// Tells every sensor, and those that connect later, to send nothing to a network for so long.
+    pub fn mute(&self, network: Prefix, seconds: u32) {
+        let mut mutes = self.mutes.lock().expect("no panic while held");
+        let now = now();
+        if mutes.len() >= MUTES_KEPT {
+            mutes.retain(|_, until| *until > now);
+        }
+        if mutes.len() < MUTES_KEPT {
+            mutes.insert(network, now + Duration::from_secs(u64::from(seconds)));
+        }
+        // No sensor is connected: those that connect are told.
+        drop(self.muted.send((network, seconds)));
+    }
+
+    /// Mutes in force, and those to come.
+    pub fn mutes(&self) -> (Vec<(Prefix, u32)>, broadcast::Receiver<(Prefix, u32)>) {
+        let mutes = self.mutes.lock().expect("no panic while held");
+        let coming = self.muted.subscribe();
+        let left = |until: &SystemTime| until.duration_since(now()).map_or(0, |left| left.as_secs() as u32);
+        let held = mutes.iter().map(|(network, until)| (*network, left(until))).filter(|(_, seconds)| *seconds > 0);
+        (held.collect(), coming)
+    }
+
     pub(crate) fn live(&self, name: &SensorName, request: impl FnOnce() -> Request) -> Arc<Live> {
         let mut live = self.live.lock().expect("no panic while held");
         let new = || Arc::new(Live { request: watch::channel(request()).0, report: watch::channel(None).0 });
@@ -300,6 +334,13 @@ impl Fleet {
         };
         let reports: Vec<_> = unsaved.into_iter().filter_map(last).collect();
         if reports.is_empty() { Ok(()) } else { self.state.set_reports(&reports).await }
+    }
+
+    /// What a sensor reports, and its changes while the hub runs.
+    pub async fn reports(&self, name: &str) -> Result<watch::Receiver<Option<(SystemTime, Report)>>, HubError> {
+        let name = self.known(name).await?;
+        let newest = self.newest(name.as_str()).await?;
+        Ok(self.live(&name, || newest).report.subscribe())
     }
 
     /// Changes the policy requested of a sensor and waits a moment for it to be in force.

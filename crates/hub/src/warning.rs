@@ -130,6 +130,21 @@ impl Warner {
         }
     }
 
+    /// The detector of small tests before large attacks, to be stored as it is.
+    pub fn precursors(&self) -> &Precursors {
+        &self.precursors
+    }
+
+    /// Takes the detector up as it was stored.
+    pub fn resume(&mut self, precursors: Precursors) {
+        self.precursors = precursors;
+    }
+
+    /// Packets since then, which were decided about before: they move the detector on and tell nobody anything.
+    pub fn recall(&mut self, batch: &PacketBatch) {
+        self.precursors.observe(batch);
+    }
+
     /// Takes in what detectors found, at the present.
     pub fn attacks_at(&mut self, attacks: &[Attack], now: Nanos) {
         for attack in attacks {

@@ -4,12 +4,16 @@ use super::{Class, Precursor, Settings};
 use noroshi_model::finding::AttackKind;
 use noroshi_model::packet::{Has, Packet};
 use noroshi_model::{Addr, Nanos};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Destinations of a small event that are told apart; it is small.
 const DESTINATIONS_MAX: usize = 64;
+/// Hosts begin with a TTL of 64 or 128; what arrives with more began with 255, as raw sockets of attack tools send and
+/// few hosts do (methods C4, evidence of forgery).
+const TTL_MOST_HOSTS: u8 = 128;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Track {
     pub kind: AttackKind,
     /// The first about its network for long.
@@ -21,6 +25,8 @@ pub struct Track {
     one_sport: bool,
     destinations: BTreeSet<Addr>,
     repeated: bool,
+    /// Every packet's TTL began at 255.
+    high_ttl: bool,
     /// Its class, once it was silent and judged; then packets are counted for the main attack.
     pub judged: Option<Class>,
     pub judged_at: Nanos,
@@ -45,6 +51,7 @@ impl Track {
             one_sport: true,
             destinations: BTreeSet::new(),
             repeated: false,
+            high_ttl: true,
             judged: None,
             judged_at: at,
             announced: None,
@@ -76,6 +83,7 @@ impl Track {
             self.one_sport &= self.sport.is_none_or(|sport| sport == packet.sport);
             self.sport = Some(packet.sport);
         }
+        self.high_ttl &= packet.ttl > TTL_MOST_HOSTS;
         if self.destinations.len() < DESTINATIONS_MAX {
             self.repeated |= !self.destinations.insert(packet.dst);
         }
@@ -111,6 +119,7 @@ impl Track {
             AttackKind::Backscatter => (self.destinations.len() >= 2).then_some(Class::Replies),
             _ if self.one_sport => Some(Class::FixedPort),
             _ if self.repeated => Some(Class::Repeated),
+            _ if self.high_ttl => Some(Class::HighTtl),
             _ => None,
         }
     }

@@ -63,7 +63,7 @@ enum What {
     },
     /// Change the policy requested of a sensor, or of a group: a few first, the rest when those are well.
     #[command(
-        after_help = "Examples:\n  noroshi fleet set kyoto-1 payload_bytes=0 destination_addresses=truncated\n  noroshi fleet set @universities payload_bytes=64 --canaries 2\n  noroshi fleet set @all sample_one_in=10"
+        after_help = "Examples:\n  noroshi fleet set kyoto-1 payload_bytes=0 destination_addresses=truncated\n  noroshi fleet set @universities payload_bytes=64 --canaries 2\n  noroshi fleet set @all sample_one_in=10\n  noroshi fleet set kyoto-1 lures=telnet,dns"
     )]
     Set {
         /// Its name, @TAG or @all.
@@ -251,6 +251,9 @@ fn show(detail: &SensorDetail) -> Result<(), Trouble> {
             writeln!(out, "lost          {} ({})", loss.count, loss.reason)?;
         }
         writeln!(out, "spool         {} bytes", report.spool_bytes)?;
+        for lure in &report.lures {
+            writeln!(out, "lure          {}", crate::terminal::escape(lure))?;
+        }
         writeln!(out, "key exchange  {}", crate::terminal::escape(&report.key_exchange))?;
         writeln!(out, "in force      revision {}, hash {}", report.policy_revision, report.policy_hash)?;
         for (key, value) in report.effective.lines() {

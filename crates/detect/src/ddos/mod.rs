@@ -5,6 +5,7 @@ pub mod amplification;
 pub mod arrival;
 pub mod backscatter;
 pub mod carpet;
+pub mod mute;
 pub(crate) mod receivers;
 pub mod requests;
 pub mod vectors;

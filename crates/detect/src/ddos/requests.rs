@@ -8,11 +8,19 @@
 //!
 //! Memory is bounded by [`Limits`]; what had to leave early is counted in [`Requests::evicted`].
 
+mod completeness;
+pub(super) mod kept;
+mod network;
+
+pub use completeness::{chance_of_cover, chapman};
+
 use crate::config::thresholds;
+use network::{Network, carpet};
 use noroshi_model::finding::{Attack, AttackKind, Thresholds, Vector, Victim};
 use noroshi_model::request::Request;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
 /// When a run of requests is an attack.
@@ -44,9 +52,14 @@ pub const SCANNER_REQUESTS_MAX: u64 = 3;
 pub const CARPET_VICTIMS_MIN: usize = 8;
 /// Longest pause between requests of a carpet, in seconds (methods C3).
 pub const CARPET_GAP_SECONDS: i64 = 600;
+/// An attack that goes on is told again after so many seconds, and each time it has doubled. Shorter than the silence
+/// after which an incident counts as over (an hour); larger: fewer rows.
+pub const AGAIN_SECONDS: i64 = 600;
+/// Beginnings of one talk that are remembered until their attacks are over.
+const BEGINNINGS: usize = 8;
 
 /// Bounds of memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Pairs of source and protocol followed at once. One takes about 1 KiB. Default 200,000.
     pub talks: usize,
@@ -69,6 +82,8 @@ pub struct RequestAttack {
     pub attack: Attack,
     /// `low` or `high`.
     pub rule: &'static str,
+    /// When it began, as it was first told: the same for every telling of one attack.
+    pub began: Nanos,
     /// Sensors that were asked, and how often.
     pub sensors: Vec<(String, u64)>,
     /// Other protocols asked for in the same name at the same time.
@@ -101,6 +116,8 @@ pub struct RequestScanner {
 pub enum Found {
     /// The low rule was reached just now: time to warn. Once per attack.
     Began(RequestAttack),
+    /// An attack that began goes on and has grown.
+    Grew(RequestAttack),
     /// An attack is over.
     Ended(RequestAttack),
     /// A scanner, once per talk.
@@ -108,7 +125,7 @@ pub enum Found {
 }
 
 /// One run at one honeypot address under one rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
     first: Nanos,
     last: Nanos,
@@ -116,15 +133,27 @@ struct Run {
     bytes: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Unit {
     sensor: String,
     runs: [Run; 2],
     total: u64,
 }
 
+/// What was told of an attack that goes on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Told {
+    began: Nanos,
+    at: Nanos,
+    /// Requests of the talk before this attack, and when it was told last.
+    before: u64,
+    requests: u64,
+}
+
 /// Everything one source asked of one protocol.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Talk {
+    #[serde(with = "kept")]
     units: HashMap<Addr, Unit>,
     closed: [Vec<(String, Run)>; 2],
     first: Nanos,
@@ -136,29 +165,21 @@ struct Talk {
     port: (u16, i64),
     second: (i64, u32),
     peak_pps: u32,
-    warned: bool,
+    told: Option<Told>,
+    /// Beginnings that were told, for the ends to come.
+    beginnings: Vec<Nanos>,
     is_scanner: bool,
 }
 
-/// What came in the name of one network, for carpet bombing.
-struct Network {
-    last: Nanos,
-    first: Nanos,
-    requests: u64,
-    bytes: u64,
-    per_unit: HashMap<Addr, BTreeSet<Addr>>,
-    sensors: BTreeSet<String>,
-    /// Steps to the next address upwards: the mark of a sweep (methods C3).
-    ascending: u64,
-    previous: Addr,
-    reported: bool,
-}
-
-/// The engine. Requests come in the order of their time, as far as sensors agree on it.
+/// The engine. Requests come in the order of their time, as far as sensors agree on it. Its state is plain data, to be
+/// stored and taken up again: the same requests then give the same findings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requests {
     limits: Limits,
     addresses: BTreeSet<Addr>,
+    #[serde(with = "kept")]
     talks: HashMap<(Addr, Vector), Talk>,
+    #[serde(with = "kept")]
     networks: HashMap<(Prefix, Vector, u64), Network>,
     now: Nanos,
     /// Talks and networks that had to leave before they ended.
@@ -192,16 +213,24 @@ impl Requests {
         }
         let talk = self.talks.entry(key).or_insert_with(|| Talk::new(request));
         talk.add(request, self.limits.units);
-        let warn = talk.warn();
+        let told = talk.tell(request.ts);
         let carpet = self.push_network(request);
         if let Some(carpet) = carpet {
-            found.push(Found::Began(carpet));
-        } else if warn && !self.under_carpet(request) {
+            found.push(carpet);
+        } else if let Some((told, new)) = told
+            && !self.under_carpet(request)
+        {
             let talk = self.talks.get(&key).expect("it was just added");
             let runs = talk.open_runs(0);
-            found.push(Found::Began(self.attack(key, talk, 0, &runs)));
+            let attack = self.attack(key, talk, 0, &runs, told.began);
+            found.push(if new { Found::Began(attack) } else { Found::Grew(attack) });
         }
         found
+    }
+
+    /// Whether nothing is followed: then nothing can end either.
+    pub fn is_idle(&self) -> bool {
+        self.talks.is_empty() && self.networks.is_empty()
     }
 
     /// Time passes: says what ended. To be called about once a minute of the requests' time.
@@ -245,12 +274,13 @@ impl Requests {
         let carpet = self
             .networks
             .iter()
-            .any(|((network, vector, _), bucket)| *vector == key.1 && bucket.reported && network.contains(key.0));
+            .any(|((network, vector, _), bucket)| *vector == key.1 && bucket.is_carpet() && network.contains(key.0));
         for (at, rule) in RULES.iter().enumerate() {
             for group in talk.complete(at, rule, all) {
                 // Victims under a carpet are named by the carpet.
                 if !carpet {
-                    found.push(Found::Ended(self.attack(key, &talk, at, &group)));
+                    let began = talk.began(at, &group);
+                    found.push(Found::Ended(self.attack(key, &talk, at, &group, began)));
                 }
             }
         }
@@ -268,7 +298,14 @@ impl Requests {
         }
     }
 
-    fn attack(&self, key: (Addr, Vector), talk: &Talk, at: usize, runs: &[(String, Run)]) -> RequestAttack {
+    fn attack(
+        &self,
+        key: (Addr, Vector),
+        talk: &Talk,
+        at: usize,
+        runs: &[(String, Run)],
+        began: Nanos,
+    ) -> RequestAttack {
         let (victim, vector) = key;
         let rule = &RULES[at];
         let first = runs.iter().map(|(_, run)| run.first).min().unwrap_or(talk.first);
@@ -313,39 +350,44 @@ impl Requests {
             evidence: Vec::new(),
             reason,
         };
-        RequestAttack { attack, rule: rule.name, sensors, with, request_hash: talk.hash.0 }
+        RequestAttack { attack, rule: rule.name, began, sensors, with, request_hash: talk.hash.0 }
     }
 
     fn under_carpet(&self, request: &Request) -> bool {
         let key = (request.src.network(), request.vector, request.request_hash);
-        self.networks.get(&key).is_some_and(|network| network.reported)
+        self.networks.get(&key).is_some_and(Network::is_carpet)
     }
 
-    /// Adds to the network's bucket; an attack when it became a carpet just now.
-    fn push_network(&mut self, request: &Request) -> Option<RequestAttack> {
+    /// Adds to the network's bucket; says when it became a carpet just now, or a larger one.
+    fn push_network(&mut self, request: &Request) -> Option<Found> {
         let key = (request.src.network(), request.vector, request.request_hash);
         if self.networks.len() >= self.limits.networks && !self.networks.contains_key(&key) {
-            let oldest = self.networks.iter().filter(|(_, bucket)| !bucket.reported).min_by_key(|(_, b)| b.last);
-            let oldest = oldest.map(|(key, _)| *key)?;
-            self.networks.remove(&oldest);
-            self.evicted += 1;
+            self.make_room_for_networks();
         }
         let units = self.limits.units;
         let bucket = self.networks.entry(key).or_insert_with(|| Network::new(request));
         bucket.add(request, units);
-        if bucket.reported || bucket.victims() < CARPET_VICTIMS_MIN {
-            return None;
+        let (_, new) = bucket.tell(request.ts)?;
+        let carpet = carpet(key, bucket);
+        Some(if new { Found::Began(carpet) } else { Found::Grew(carpet) })
+    }
+
+    /// The quarter of the networks that was quiet longest leaves, carpets last.
+    fn make_room_for_networks(&mut self) {
+        let mut lasts: Vec<_> = self.networks.iter().map(|(key, b)| (b.is_carpet(), b.last(), *key)).collect();
+        lasts.sort();
+        for (_, _, key) in lasts.into_iter().take((self.limits.networks / 4).max(1)) {
+            self.networks.remove(&key);
+            self.evicted += 1;
         }
-        bucket.reported = true;
-        Some(carpet(key, &self.networks[&key]))
     }
 
     fn settle_networks(&mut self, all: bool, found: &mut Vec<Found>) {
         let now = self.now;
-        let over = |bucket: &Network| now.0.saturating_sub(bucket.last.0) > CARPET_GAP_SECONDS * SECOND;
+        let over = |bucket: &Network| now.0.saturating_sub(bucket.last().0) > CARPET_GAP_SECONDS * SECOND;
         let mut ended: Vec<_> = self.networks.extract_if(|_, bucket| all || over(bucket)).collect();
         ended.sort_by_key(|(key, _)| *key);
-        let carpets = ended.into_iter().filter(|(_, bucket)| bucket.reported);
+        let carpets = ended.into_iter().filter(|(_, bucket)| bucket.is_carpet());
         found.extend(carpets.map(|(key, bucket)| Found::Ended(carpet(key, &bucket))));
     }
 }
@@ -374,7 +416,7 @@ fn names(vectors: &[Vector]) -> String {
 
 fn sort(found: &mut [Found]) {
     found.sort_by_key(|found| match found {
-        Found::Began(attack) | Found::Ended(attack) => {
+        Found::Began(attack) | Found::Grew(attack) | Found::Ended(attack) => {
             (attack.attack.first, attack.attack.victim, attack.attack.vector)
         }
         Found::Scanner(scanner) => (scanner.first, Victim::Address(scanner.source), scanner.vector),
@@ -404,7 +446,8 @@ impl Talk {
             port: (request.sport, 0),
             second: (i64::MIN, 0),
             peak_pps: 0,
-            warned: false,
+            told: None,
+            beginnings: Vec::new(),
             is_scanner: false,
         }
     }
@@ -430,29 +473,62 @@ impl Talk {
             total: 0,
         });
         unit.total += 1;
+        let mut ended = false;
         for (at, rule) in RULES.iter().enumerate() {
             if unit.runs[at].requests > 0 && unit.runs[at].is_over(ts, rule) {
                 let run = std::mem::replace(&mut unit.runs[at], Run::new(ts));
                 if run.requests >= rule.requests_min {
                     self.closed[at].push((unit.sensor.clone(), run));
                 }
-                if at == 0 {
-                    self.warned = false;
-                }
+                ended |= at == 0;
             }
             let run = &mut unit.runs[at];
             run.last = run.last.max(ts);
             run.requests += 1;
             run.bytes += u64::from(request.request_bytes);
         }
+        if ended {
+            self.forget_when_over(ts);
+        }
     }
 
-    /// Whether the low rule is reached for the first time in this attack.
-    fn warn(&mut self) -> bool {
-        let reached = self.units.values().any(|unit| unit.runs[0].requests >= LOW.requests_min);
-        let warn = reached && !self.warned;
-        self.warned |= reached;
-        warn
+    /// What is told is over when no run of it goes on; the next one is a new attack.
+    fn forget_when_over(&mut self, now: Nanos) {
+        let goes_on = |unit: &Unit| unit.runs[0].requests >= LOW.requests_min && !unit.runs[0].is_over(now, &LOW);
+        if !self.units.values().any(goes_on) {
+            self.told = None;
+        }
+    }
+
+    /// Whether it is time to tell: true for the first time in this attack, false when it has grown.
+    fn tell(&mut self, now: Nanos) -> Option<(Told, bool)> {
+        let (new, began) = match self.told {
+            Some(told) if !is_due(&told, self.requests, now) => return None,
+            Some(told) => (false, told.began),
+            None => {
+                let reached = self.units.values().map(|unit| &unit.runs[0]).filter(|r| r.requests >= LOW.requests_min);
+                (true, reached.map(|run| run.first).min()?)
+            }
+        };
+        let mut before = self.told.map_or(0, |told| told.before);
+        if new {
+            before = self.requests - self.units.values().map(|unit| unit.runs[0].requests).sum::<u64>();
+            if self.beginnings.len() == BEGINNINGS {
+                self.beginnings.remove(0);
+            }
+            self.beginnings.push(began);
+        }
+        let told = Told { began, at: now, before, requests: self.requests };
+        self.told = Some(told);
+        Some((told, new))
+    }
+
+    /// When an attack that is over began, as it was told; what was never told began with its first request.
+    fn began(&self, at: usize, runs: &[(String, Run)]) -> Nanos {
+        let first = runs.iter().map(|(_, run)| run.first).min().unwrap_or(self.first);
+        let last = runs.iter().map(|(_, run)| run.last).max().unwrap_or(self.last);
+        let told = self.beginnings.iter().copied().find(|began| at == 0 && (first..=last).contains(began));
+        told.unwrap_or(first)
     }
 
     fn open_runs(&self, at: usize) -> Vec<(String, Run)> {
@@ -494,11 +570,9 @@ impl Talk {
                 if run.requests >= rule.requests_min {
                     self.closed[at].push((unit.sensor.clone(), run));
                 }
-                if at == 0 {
-                    self.warned = false;
-                }
             }
         }
+        self.forget_when_over(now);
     }
 
     /// Groups of closed runs that nothing can join any more.
@@ -526,6 +600,11 @@ impl Talk {
     }
 }
 
+fn is_due(told: &Told, requests: u64, now: Nanos) -> bool {
+    let late = now.0.saturating_sub(told.at.0) >= AGAIN_SECONDS * SECOND;
+    requests - told.before >= (told.requests - told.before).saturating_mul(2) || late && requests > told.requests
+}
+
 fn vote<T: PartialEq + Copy>(candidate: &mut (T, i64), value: T) {
     if candidate.0 == value {
         candidate.1 += 1;
@@ -534,98 +613,6 @@ fn vote<T: PartialEq + Copy>(candidate: &mut (T, i64), value: T) {
     } else {
         candidate.1 -= 1;
     }
-}
-
-impl Network {
-    fn new(request: &Request) -> Self {
-        Network {
-            last: request.ts,
-            first: request.ts,
-            requests: 0,
-            bytes: 0,
-            per_unit: HashMap::new(),
-            sensors: BTreeSet::new(),
-            ascending: 0,
-            previous: request.src,
-            reported: false,
-        }
-    }
-
-    fn add(&mut self, request: &Request, units: usize) {
-        if request.ts.0.saturating_sub(self.last.0) > CARPET_GAP_SECONDS * SECOND && !self.reported {
-            *self = Network::new(request);
-        }
-        self.last = self.last.max(request.ts);
-        self.requests += 1;
-        self.bytes += u64::from(request.request_bytes);
-        self.ascending += u64::from(request.src.0 == self.previous.0.wrapping_add(1));
-        self.previous = request.src;
-        if self.sensors.len() < units {
-            self.sensors.insert(request.sensor.clone());
-        }
-        if self.per_unit.len() < units || self.per_unit.contains_key(&request.dst) {
-            let victims = self.per_unit.entry(request.dst).or_default();
-            // A /24 has 256; of a /48 as many are enough.
-            if victims.len() < 256 {
-                victims.insert(request.src);
-            }
-        }
-    }
-
-    /// Victims named at the address that heard of most. Scanners of one network share the work between them, so no
-    /// single address hears of many.
-    fn victims(&self) -> usize {
-        self.per_unit.values().map(BTreeSet::len).max().unwrap_or(0)
-    }
-}
-
-fn carpet(key: (Prefix, Vector, u64), bucket: &Network) -> RequestAttack {
-    let (network, vector, request_hash) = key;
-    let all: BTreeSet<Addr> = bucket.per_unit.values().flatten().copied().collect();
-    let sweep = bucket.ascending * 2 > bucket.requests;
-    let attack = Attack {
-        kind: AttackKind::Carpet,
-        vector,
-        victim: Victim::Network(network),
-        victim_port: None,
-        packets: bucket.requests,
-        bytes: bucket.bytes,
-        sources: all.len() as u64,
-        first: bucket.first,
-        last: bucket.last,
-        peak_pps: bucket.requests as f64 / bucket.last.seconds_since(bucket.first).max(1.0),
-        estimated_pps: None,
-        confidence: if sweep { 0.95 } else { 0.85 },
-        thresholds: thresholds([
-            ("victims_min", CARPET_VICTIMS_MIN as f64),
-            ("gap_seconds", CARPET_GAP_SECONDS as f64),
-        ]),
-        detector: crate::detector("requests"),
-        evidence: Vec::new(),
-        reason: format!(
-            "{} {vector} requests, all alike, came in the names of {} addresses of {network}{}: carpet bombing.",
-            bucket.requests,
-            all.len(),
-            if sweep { ", one after the other" } else { "" }
-        ),
-    };
-    let sensors = bucket.sensors.iter().map(|sensor| (sensor.clone(), 0)).collect();
-    RequestAttack { attack, rule: LOW.name, sensors, with: Vec::new(), request_hash }
-}
-
-/// Attacks in all, from two halves of the sensors that saw `first` and `second` of them, `both` in common (Chapman's
-/// estimator, methods C6). Sensors that attackers choose alike make it too low.
-pub fn chapman(first: u64, second: u64, both: u64) -> f64 {
-    (first + 1) as f64 * (second + 1) as f64 / (both + 1) as f64 - 1.0
-}
-
-/// Probability that some other scanner, who knows `known` of `sensors` reflectors drawn at random, happens to know all
-/// `used` of an attack (methods C5: C(K-|B|, a-|B|) / C(K, a)).
-pub fn chance_of_cover(sensors: u32, known: u32, used: u32) -> f64 {
-    if used > known || known > sensors {
-        return 0.0;
-    }
-    (0..used).map(|i| f64::from(known - i) / f64::from(sensors - i)).product()
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use noroshi_model::finding::{Attack, Campaign, Scan};
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Silence in the data, in seconds, after which a finding is told to be over. Larger: later endings; smaller: findings
@@ -13,12 +14,14 @@ use std::fmt::Write;
 pub const OVER_SECONDS: i64 = 3_600;
 
 /// What is remembered of one finding.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Known {
     packets: u64,
-    last: Nanos,
     told: Nanos,
     closed: bool,
+    /// As it was told, as JSON.
+    #[serde(default)]
+    finding: String,
 }
 
 /// A finding of any kind, told at one moment; a row of the lake on its way.
@@ -47,8 +50,9 @@ pub struct News {
     pub untold: bool,
 }
 
-/// What was told so far. A finding that grew is told again when it has twice the packets, or has grown at all since so
-/// many seconds.
+/// What was told so far. A finding that grew is told again when it has twice the packets, or has changed at all since so
+/// many seconds. One that is no longer found, since with more packets it is part of another, is taken back: it is told
+/// as closed, with confidence 0. So the newest tellings that are not taken back are what the detectors found.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     again_seconds: u32,
@@ -61,6 +65,15 @@ trait Finding: Serialize {
     fn id(&self) -> String;
     fn packets(&self) -> u64;
     fn last(&self) -> Nanos;
+}
+
+/// What is said of a finding that is taken back.
+const TAKEN_BACK: &str = "taken back: with more packets it is part of another finding, or none";
+
+/// A row for the lake, of a finding that is JSON already; reads back as a [`Telling`].
+fn row(at: Nanos, id: &str, closed: bool, finding: &str) -> String {
+    let head = json!({"at": at, "id": id, "closed": closed}).to_string();
+    format!("{},\"finding\":{finding}}}", head.trim_end_matches('}'))
 }
 
 impl Finding for Attack {
@@ -142,6 +155,7 @@ impl Ledger {
         for scan in &found.scans {
             self.tell(scan, moment, &mut news);
         }
+        self.take_back(found, now, &mut news);
         if last {
             let gone = std::mem::take(&mut self.known);
             news.kept.extend(gone.into_keys().map(|id| (format!("{KEY}{id}"), None)));
@@ -153,30 +167,66 @@ impl Ledger {
         let id = format!("{}/{}", T::TABLE, finding.id());
         let over = moment.latest.seconds_since(finding.last()) > OVER_SECONDS as f64;
         let closed = moment.last || over;
+        // Plain data with text keys: it always has a JSON form.
+        let Ok(text) = serde_json::to_string(finding) else { return false };
         let due = match self.known.get(&id) {
             None => true,
-            Some(known) if known.closed && !moment.last => known.packets != finding.packets(),
-            Some(known) if closed => !known.closed || known.packets != finding.packets(),
             Some(known) => {
-                let grown = (known.packets, known.last) != (finding.packets(), finding.last());
+                let changed = known.finding != text;
                 let late = moment.now.0.saturating_sub(known.told.0) >= i64::from(self.again_seconds) * SECOND;
-                let due = finding.packets() >= known.packets.saturating_mul(2) || grown && late;
-                news.untold |= grown && !due;
+                let doubled = finding.packets() >= known.packets.saturating_mul(2);
+                let due = match (closed, known.closed) {
+                    (true, true) => changed && (moment.last || late),
+                    (true, false) | (false, true) => true,
+                    (false, false) => doubled || changed && late,
+                };
+                news.untold |= changed && !due;
                 due
             }
         };
         if !due {
             return false;
         }
-        let known = Known { packets: finding.packets(), last: finding.last(), told: moment.now, closed };
-        let telling = Telling { at: moment.now, id: finding.id(), closed, finding };
-        // Plain data with text keys: it always has a JSON form.
-        if let (Ok(row), Ok(value)) = (serde_json::to_string(&telling), serde_json::to_string(&known)) {
-            news.rows.push((T::TABLE, row));
+        news.rows.push((T::TABLE, row(moment.now, &finding.id(), closed, &text)));
+        let known = Known { packets: finding.packets(), told: moment.now, closed, finding: text };
+        self.note(id, known, news);
+        true
+    }
+
+    fn note(&mut self, id: String, known: Known, news: &mut News) {
+        if let Ok(value) = serde_json::to_string(&known) {
             news.kept.push((format!("{KEY}{id}"), Some(value)));
         }
         self.known.insert(id, known);
-        true
+    }
+
+    /// What was told and is not found any more. Lists that are cut, and counts that are thinned, say nothing of what is
+    /// not in them.
+    fn take_back(&mut self, found: &Findings, now: Nanos, news: &mut News) {
+        if found.approximate {
+            return;
+        }
+        let mut whole = vec![Attack::TABLE, Campaign::TABLE];
+        if found.scans.len() as u64 == found.totals.scans {
+            whole.push(Scan::TABLE);
+        }
+        let mut there = BTreeSet::new();
+        there.extend(found.attacks.iter().map(|attack| format!("{}/{}", Attack::TABLE, attack.id())));
+        there.extend(found.campaigns.iter().map(|campaign| format!("{}/{}", Campaign::TABLE, Finding::id(campaign))));
+        there.extend(found.scans.iter().map(|scan| format!("{}/{}", Scan::TABLE, scan.id())));
+        let gone =
+            |id: &&String| !there.contains(*id) && whole.iter().any(|table| id.split('/').next() == Some(*table));
+        let gone: Vec<String> = self.known.keys().filter(gone).cloned().collect();
+        for key in gone {
+            let Some(known) = self.known.remove(&key) else { continue };
+            news.kept.push((format!("{KEY}{key}"), None));
+            let Some((name, id)) = key.split_once('/') else { continue };
+            let Ok(mut finding) = serde_json::from_str::<serde_json::Value>(&known.finding) else { continue };
+            (finding["confidence"], finding["reason"]) = (json!(0.0), json!(TAKEN_BACK));
+            if let Some(&table) = whole.iter().find(|table| **table == name) {
+                news.rows.push((table, row(now, id, true, &finding.to_string())));
+            }
+        }
     }
 }
 

@@ -10,9 +10,9 @@ use super::{Said, System};
 use crate::services::{Context, ServiceResult};
 use noroshi_detect::Engine;
 use noroshi_detect::engine::Findings;
-use noroshi_model::Nanos;
 use noroshi_model::packet::Has;
 use noroshi_model::time::Clock;
+use noroshi_model::{Nanos, Prefix};
 use noroshi_share::gate::Gate;
 use noroshi_share::outbox::Outbox;
 use noroshi_store::journal::{Hold, JournalRow};
@@ -29,12 +29,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// After a look the detectors rest so many times longer than it took, so that looking takes at most a fifth of a core.
 const REST: u32 = 4;
 /// Scans that are told of, the largest first.
-const SCANS: usize = 10_000;
+pub const SCANS: usize = 10_000;
 /// Pause after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The detectors since the beginning of their era.
-struct Era {
+pub struct Era {
     engine: Engine,
     streams: Streams,
     bytes: u64,
@@ -53,14 +53,24 @@ pub struct Look {
 }
 
 impl Era {
-    fn new(context: &Context) -> Self {
-        let monitored = context.config.warning.observed.clone();
+    /// Detectors that have seen nothing, of this observed space; empty when it is inferred.
+    pub fn new(monitored: Vec<Prefix>) -> Self {
         let engine = Engine::new(noroshi_detect::Config { monitored, ..noroshi_detect::Config::default() });
         Era { engine, streams: Streams::default(), bytes: 0, latest: Nanos(i64::MIN) }
     }
 
-    fn observe(&mut self, rows: &[JournalRow]) {
-        let now = System.now();
+    /// Everything found so far; the detectors go on as if nobody had looked.
+    pub fn look(&self) -> Findings {
+        self.engine.clone().finish(SCANS)
+    }
+
+    /// The latest packet.
+    pub fn latest(&self) -> Nanos {
+        self.latest
+    }
+
+    /// Takes in journal rows, in their order.
+    pub fn observe(&mut self, rows: &[JournalRow], now: Nanos) {
         for row in rows {
             self.bytes += row.bytes.len() as u64;
             for mut batch in self.streams.packets(row) {
@@ -92,7 +102,7 @@ impl Look {
 
     pub async fn run(mut self) -> ServiceResult {
         let mut durable = self.context.journal.subscribe();
-        let mut era = Era::new(&self.context);
+        let mut era = self.era();
         let (mut looked, mut pause, mut fresh) = (Instant::now(), LOOK_EVERY, false);
         while !self.context.stop.is_cancelled() {
             let rows = match self.context.journal.read_after(self.row, STEP_BYTES).await {
@@ -107,7 +117,7 @@ impl Look {
             if let Some(newest) = rows.last().map(|row| row.row) {
                 era = self
                     .work(move || {
-                        era.observe(&rows);
+                        era.observe(&rows, System.now());
                         era
                     })
                     .await?;
@@ -131,6 +141,10 @@ impl Look {
         Ok(())
     }
 
+    fn era(&self) -> Era {
+        Era::new(self.context.config.warning.observed.clone())
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -145,8 +159,7 @@ impl Look {
         let latest = era.latest;
         let (era, found) = self
             .work(move || {
-                let mut copy = era.engine.clone();
-                let found = copy.finish(SCANS);
+                let found = era.look();
                 (era, found)
             })
             .await?;
@@ -159,7 +172,7 @@ impl Look {
             self.ledger = before;
             return Ok((era, true));
         }
-        Ok((if last { Era::new(&self.context) } else { era }, untold))
+        Ok((if last { self.era() } else { era }, untold))
     }
 
     /// True once it is durable.

@@ -1,14 +1,14 @@
 //! The live path: what becomes durable in the journal is looked at at once, and who must know is told.
 //!
 //! ```text
-//! journal ──┬─▶ tail: watch over members' hosts, desk ──▶ one transaction: messages, findings, state, position
+//! journal ──┬─▶ tail: watch over members' hosts, requests at lures, desk ──▶ one transaction: messages, findings, state, position
 //!           └─▶ look: the detectors, every few seconds ──▶ what is new, to the tail
 //! the same database ──┬─▶ post: messages to their recipients, again and again until they are taken
 //!                     └─▶ rows: findings into the journal's tables, and from there into the lake
 //! ```
 //!
-//! Killed anywhere it takes up from the last commit. The tail needs no replay: the watch's state is part of the
-//! transaction. The detectors start anew at the beginning of their era (a bounded number of journal bytes), whose rows
+//! Killed anywhere it takes up from the last commit. The watch over hosts needs no replay: its state is part of the
+//! transaction. Requests at lures go on from a checkpoint and the few rows after it. The detectors start anew at the beginning of their era (a bounded number of journal bytes), whose rows
 //! the journal keeps; the ledger of what was told makes sure that nothing is told twice.
 
 mod config;
@@ -17,6 +17,7 @@ mod exchange;
 mod foreign;
 mod ledger;
 mod look;
+mod lures;
 mod post;
 mod rows;
 mod tail;
@@ -26,6 +27,8 @@ pub use decode::Streams;
 pub use exchange::House as Exchange;
 pub use foreign::said;
 pub use ledger::{Ledger, News, OVER_SECONDS, Telling};
+pub use look::{Era, SCANS};
+pub use lures::{Noticed, RequestWatch, requests_of};
 
 use crate::fleet;
 use crate::services::{Context, ServiceResult};
@@ -106,11 +109,11 @@ impl DeskDoor {
 
 /// Takes its hold on the journal, then gives the service.
 pub(crate) fn start(context: Context) -> impl Future<Output = ServiceResult> + Send {
-    let holds = (context.journal.hold(), context.journal.hold());
+    let holds = [context.journal.hold(), context.journal.hold(), context.journal.hold()];
     run(context, holds)
 }
 
-async fn run(context: Context, (tail_hold, look_hold): (Hold, Hold)) -> ServiceResult {
+async fn run(context: Context, [tail_hold, lures_hold, look_hold]: [Hold; 3]) -> ServiceResult {
     let settings = context.config.warning.clone();
     let members = settings.read_members(&context.config.data)?;
     let outbox = Outbox::open(&context.config.data.join("warning.db")).await?;
@@ -129,6 +132,7 @@ async fn run(context: Context, (tail_hold, look_hold): (Hold, Hold)) -> ServiceR
         members,
         outbox: outbox.clone(),
         hold: tail_hold,
+        lures_hold,
         inbox,
         news: news.clone(),
     };

@@ -1,6 +1,7 @@
 //! The journal's newest rows through the watch and the desk, one transaction for each handful.
 
 use super::decode::{Streams, plausible};
+use super::lures::{Lures, LuresError};
 use super::{Said, System};
 use crate::services::{Context, ServiceResult};
 use crate::warning::{Warner, WarningError};
@@ -26,6 +27,8 @@ pub struct Tail {
     pub members: Members,
     pub outbox: Outbox,
     pub hold: Hold,
+    /// Keeps the rows since the checkpoint of the detectors over requests.
+    pub lures_hold: Hold,
     pub inbox: mpsc::Receiver<Said>,
     pub news: Arc<Notify>,
 }
@@ -40,6 +43,9 @@ enum StepError {
     #[error("looking at packets failed: {0}")]
     Panic(#[from] tokio::task::JoinError),
 }
+
+/// What decides: over packets and what others say, and over requests at lures.
+type Deciding = (Warner, Lures);
 
 /// A position in the journal as text: which journal, which row.
 pub fn position(context: &Context, row: i64) -> String {
@@ -63,24 +69,25 @@ impl Tail {
         let mut durable = self.context.journal.subscribe();
         let mut row = stored_row(&self.context, &self.outbox, READER).await?;
         self.hold.release_through(row);
-        let mut warner = Some(warner);
+        let mut desk = Some(self.with_lures(warner, row).await?);
         loop {
             if self.context.stop.is_cancelled() {
                 return Ok(());
             }
             // After an error what was decided in memory is not what is stored: everything is taken up from there.
-            let ready = match warner.take() {
-                Some(warner) => warner,
+            let ready = match desk.take() {
+                Some(desk) => desk,
                 None => {
                     row = stored_row(&self.context, &self.outbox, READER).await?;
                     let observed = self.context.config.warning.observed.clone();
-                    Warner::open(&self.members, observed, self.outbox.clone()).await?.recording()
+                    let warner = Warner::open(&self.members, observed, self.outbox.clone()).await?.recording();
+                    self.with_lures(warner, row).await?
                 }
             };
             match self.step(ready, &mut row).await {
-                Ok((back, true)) => warner = Some(back),
-                Ok((back, false)) => {
-                    warner = Some(back);
+                Ok((back, true)) => desk = Some(back),
+                Ok(((warner, lures), false)) => {
+                    let mut warner = Some(warner);
                     let context = self.context.clone();
                     tokio::select! {
                         () = context.stop.cancelled() => return Ok(()),
@@ -88,6 +95,7 @@ impl Tail {
                         said = self.inbox.recv() => warner = self.answer(warner, said).await,
                         () = tokio::time::sleep(TICK) => {}
                     }
+                    desk = warner.map(|warner| (warner, lures));
                 }
                 Err(error) => {
                     tracing::error!(%error, "warnings wait; nothing is lost");
@@ -95,6 +103,11 @@ impl Tail {
                 }
             }
         }
+    }
+
+    async fn with_lures(&self, mut warner: Warner, row: i64) -> Result<Deciding, LuresError> {
+        let lures = Lures::open(&self.context, &self.outbox, &self.lures_hold, row, &mut warner).await?;
+        Ok((warner, lures))
     }
 
     async fn answer(&mut self, warner: Option<Warner>, said: Option<Said>) -> Option<Warner> {
@@ -124,31 +137,39 @@ impl Tail {
     }
 
     /// Decides about what came and what is due; false when the journal had nothing new.
-    async fn step(&mut self, mut warner: Warner, row: &mut i64) -> Result<(Warner, bool), StepError> {
+    async fn step(&mut self, (warner, lures): Deciding, row: &mut i64) -> Result<(Deciding, bool), StepError> {
+        let (mut warner, mut lures) = (warner, lures);
         let rows = self.context.journal.read_after(*row, STEP_BYTES).await?;
         let newest = rows.last().map(|row| row.row);
         if !rows.is_empty() {
-            warner = tokio::task::spawn_blocking(move || observe(warner, rows)).await?;
+            (warner, lures) = tokio::task::spawn_blocking(move || observe(warner, lures, rows)).await?;
         }
         let now = System.now();
+        let reached = newest.unwrap_or(*row);
+        lures.pass(reached, now, &mut warner);
+        lures.tell(&self.context, &mut warner, now);
         warner.tick(now);
         if newest.is_none() && !warner.changed() {
-            return Ok((warner, false));
+            return Ok(((warner, lures), false));
         }
+        let checkpoint = lures.checkpoint(&self.context, reached, &warner);
+        let checked = checkpoint.is_some();
+        warner.keep(checkpoint.into_iter().flatten());
         let at = newest.map(|row| (READER, position(&self.context, row)));
         let committed = warner.commit(now, at).await?;
         if !committed.alerts.is_empty() {
             self.news.notify_one();
         }
-        if let Some(newest) = newest {
-            *row = newest;
-            self.hold.release_through(newest);
+        *row = reached;
+        self.hold.release_through(reached);
+        if checked {
+            self.lures_hold.release_through(reached);
         }
-        Ok((warner, newest.is_some()))
+        Ok(((warner, lures), newest.is_some()))
     }
 }
 
-fn observe(mut warner: Warner, rows: Vec<JournalRow>) -> Warner {
+fn observe(mut warner: Warner, mut lures: Lures, rows: Vec<JournalRow>) -> Deciding {
     let now = System.now();
     let mut streams = Streams::default();
     for row in &rows {
@@ -156,6 +177,7 @@ fn observe(mut warner: Warner, rows: Vec<JournalRow>) -> Warner {
             plausible(&mut batch, now);
             warner.observe_at(&batch, now);
         }
+        lures.observe(row, now);
     }
-    warner
+    (warner, lures)
 }

@@ -3,10 +3,12 @@
 mod canary;
 mod clock;
 mod enrolment;
+mod equality;
 mod evil;
 mod exchange;
 mod flight_sql;
 mod live;
+mod lures;
 mod portal;
 mod replay;
 mod sinks;

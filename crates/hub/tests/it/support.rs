@@ -1,6 +1,8 @@
 //! A hub in a temporary folder, sensors beside it, and an independent look into the journal.
 
 use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use arrow_ipc::reader::StreamReader;
 use noroshi_hub::{Config, Hub};
 use noroshi_model::policy::Policy;
@@ -94,7 +96,8 @@ impl Lab {
         let mut next = std::collections::HashMap::new();
         let mut found = Vec::new();
         for row in rows.into_iter().filter(|row| row.sensor == sensor) {
-            let expected = next.entry(row.epoch).or_insert(1u64);
+            // The hub's own streams begin at 0.
+            let expected = next.entry(row.epoch).or_insert(u64::from(!sensor.starts_with("hub:")));
             assert_eq!(row.first_seq, *expected, "numbers follow each other");
             *expected = row.last_seq + 1;
             let lost: u64 = row.gaps.iter().map(|gap| gap.count).sum();
@@ -113,17 +116,51 @@ impl Lab {
     }
 }
 
+/// A keyword or text of a row.
+pub fn text(batch: &RecordBatch, column: &str, row: usize) -> String {
+    let array = batch.column_by_name(column).unwrap();
+    match array.as_dictionary_opt::<Int32Type>() {
+        Some(words) => words.values().as_string::<i32>().value(words.key(row).unwrap()).to_owned(),
+        None => array.as_string::<i32>().value(row).to_owned(),
+    }
+}
+
+fn shared() -> PathBuf {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    PathBuf::from(std::env::var("NOROSHI_SHARED").unwrap_or_else(|_| default.into()))
+}
+
 /// A capture of the shared data, or `None` where that is not at hand (then the test says so).
 pub fn capture(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let shared = std::env::var("NOROSHI_SHARED").unwrap_or_else(|_| default.into());
-    let path = Path::new(&shared).join("data/captures").join(name);
+    let path = shared().join("data/captures").join(name);
     if path.exists() {
         return Some(path);
     }
     assert!(std::env::var_os("CI").is_none(), "shared data is missing: {}", path.display());
     eprintln!("skipped: {} is not at hand", path.display());
     None
+}
+
+/// Every shared capture, or `None` where they are not at hand (then the test says so).
+pub fn captures() -> Option<Vec<PathBuf>> {
+    let folder = shared().join("data/captures");
+    if !folder.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "shared data is missing: {}", folder.display());
+        eprintln!("skipped: {} is not at hand", folder.display());
+        return None;
+    }
+    let (mut folders, mut found) = (vec![folder], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|end| end != "json" && end != "md") => found.push(path),
+                false => {}
+            }
+        }
+    }
+    found.sort();
+    Some(found)
 }
 
 /// What a capture holds, by the facts that another tool wrote beside it.

@@ -64,6 +64,52 @@ fn a_burst_is_one_warning_and_one_finding() {
 }
 
 #[test]
+fn what_goes_on_is_told_again_when_it_doubled_and_all_tellings_agree_on_its_beginning() {
+    let burst: Vec<_> = (0..300).map(|n| request(f64::from(n) * 0.1, 0xcb00_7101, 1, Vector::Ntp, 7)).collect();
+    let (found, _) = run(burst, Limits::default());
+    let tellings = found.iter().map(|found| match found {
+        Found::Began(attack) | Found::Grew(attack) | Found::Ended(attack) => attack,
+        Found::Scanner(_) => panic!("nobody scans"),
+    });
+    let tellings: Vec<(u64, Nanos)> = tellings.map(|attack| (attack.attack.packets, attack.began)).collect();
+    let counts: Vec<u64> = tellings.iter().map(|(packets, _)| *packets).collect();
+    assert_eq!(counts, [5, 10, 20, 40, 80, 160, 300, 300], "the last two by the low rule and the high one");
+    assert!(tellings.iter().all(|(_, began)| *began == Nanos(START * SECOND)));
+    // Slow and long: told again every ten minutes.
+    let slow: Vec<_> = (0..60).map(|n| request(f64::from(n) * 60.0, 0xcb00_7101, 1, Vector::Ntp, 7)).collect();
+    let (found, _) = run(slow, Limits::default());
+    let grew = found.iter().filter(|found| matches!(found, Found::Grew(_))).count();
+    assert!((5..=8).contains(&grew), "{grew}");
+}
+
+#[test]
+fn stored_state_goes_on_exactly() {
+    let mut all = Vec::new();
+    for sensor in 0..6u32 {
+        all.extend((0..60).map(|n| request(f64::from(n * 9 + sensor), 0xcb00_7101, sensor, Vector::Dns, 7)));
+        all.extend((0..20).map(|n| request(f64::from(n * 7), 0xcb00_7200 + n, sensor, Vector::Ntp, 9)));
+        all.push(request(50.0, 0xcb00_9999, sensor, Vector::Snmp, 4));
+    }
+    all.sort_by_key(|request| request.ts);
+    let whole = run(all.clone(), Limits::default()).0;
+    let mut engine = Requests::new(Limits::default());
+    let (mut found, mut tick) = (Vec::new(), Nanos(0));
+    for request in &all {
+        if request.ts.0 - tick.0 >= 60 * SECOND {
+            tick = request.ts;
+            found.extend(engine.advance(tick));
+        }
+        found.extend(engine.push(request));
+        let text = serde_json::to_string(&engine).unwrap();
+        engine = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&engine).unwrap(), text, "the same state has the same text");
+    }
+    found.extend(engine.finish());
+    assert_eq!(found, whole);
+    assert!(whole.len() > 4, "{whole:?}");
+}
+
+#[test]
 fn sensors_that_see_the_same_attack_merge() {
     let mut all = Vec::new();
     for sensor in 0..4u32 {
