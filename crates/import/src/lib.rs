@@ -11,6 +11,7 @@
 
 pub mod detect;
 pub mod fields;
+pub mod follow;
 pub mod formats;
 pub mod hpfeeds;
 pub mod lines;
@@ -22,6 +23,7 @@ pub mod summary;
 pub mod text;
 
 pub use detect::{Format, detect};
+pub use follow::Follow;
 pub use lines::Budget;
 pub use reader::{Counts, ImportError, Item, Reader, Reject, open, open_bytes};
 pub use record::Record;

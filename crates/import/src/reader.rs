@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 /// Bytes looked at to name the format.
-const HEAD_BYTES: usize = 64 << 10;
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
 
 /// A file that could not be read, or was refused as a whole.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,10 @@
 //! A file is known by its content: its rows are a stream of their own, numbered from 0. Loading a file again loads
 //! nothing, and a load that was killed goes on where it stopped. The hub must not run meanwhile.
 
-use crate::journal::{Journal, JournalError, RecordError};
+use crate::journal::{Journal, JournalError, RecordError, Recorder};
 use crate::lake::types::from_lake;
 use crate::lake::{Lake, LakeError, Mover};
+use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use noroshi_model::tables::Table;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -66,6 +67,61 @@ pub struct Loaded {
     pub known: u64,
 }
 
+/// Rows of one source on their way into a table. The same source begun again gives the same rows in the same order; those
+/// that an earlier load brought in are passed over.
+pub struct Loader {
+    recorder: Recorder,
+    mover: Mover,
+    table: &'static Table,
+    rows: u64,
+    known: u64,
+}
+
+impl Loader {
+    /// Begins with a source of this name: what the rows are made of, such as a hash of a file.
+    pub async fn begin(journal: &Journal, lake: &Lake, source: &str, table: &'static Table) -> Result<Self, LoadError> {
+        let recorder = journal.recorder(&format!("import:{source}"));
+        let known = recorder.recorded().await?;
+        let mover = Mover::new(lake.clone(), journal.clone()).await?;
+        Ok(Loader { recorder, mover, table, rows: 0, known })
+    }
+
+    /// How many rows were seen.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Takes the next rows, in the columns of the table; returns once they are durable. [`Loader::step`] moves them.
+    pub async fn take(&mut self, batch: &RecordBatch) -> Result<(), LoadError> {
+        if let Some(fresh) = self.fresh(batch) {
+            self.recorder.record(self.table, &fresh).await?;
+        }
+        Ok(())
+    }
+
+    /// What of the next rows is not known yet.
+    fn fresh(&mut self, batch: &RecordBatch) -> Option<RecordBatch> {
+        let before = self.rows;
+        self.rows += batch.num_rows() as u64;
+        (self.rows > self.known).then(|| {
+            let skip = self.known.saturating_sub(before);
+            batch.slice(skip as usize, (self.rows - before - skip) as usize)
+        })
+    }
+
+    /// Moves some of what waits in the journal into the lake.
+    pub async fn step(&mut self) -> Result<(), LoadError> {
+        self.mover.step().await?;
+        Ok(())
+    }
+
+    /// Moves the rest.
+    pub async fn finish(mut self) -> Result<Loaded, LoadError> {
+        while self.mover.step().await?.through != 0 {}
+        Ok(Loaded { rows: self.rows, known: self.known.min(self.rows) })
+    }
+}
+
 /// Loads a Parquet file into a table. `seen` is told how many rows are done.
 pub async fn parquet(
     journal: &Journal,
@@ -75,8 +131,7 @@ pub async fn parquet(
     mut seen: impl FnMut(u64),
 ) -> Result<Loaded, LoadError> {
     let io = |source| LoadError::Io { path: path.to_owned(), source };
-    let recorder = journal.recorder(&format!("import:{}", content(path).map_err(io)?));
-    let known = recorder.recorded().await?;
+    let mut loader = Loader::begin(journal, lake, &content(path).map_err(io)?, table).await?;
     let refused = |reason: String| LoadError::NotParquet { path: path.to_owned(), reason };
     let file = File::open(path).map_err(io)?;
     // Damaged Parquet makes the reader panic in places.
@@ -87,30 +142,21 @@ pub async fn parquet(
     let reader =
         std::panic::catch_unwind(AssertUnwindSafe(open)).map_err(|_| refused("reading it panics".to_owned()))?;
     let mut reader = reader.map_err(|error| refused(error.to_string()))?;
-    let mut mover = Mover::new(lake.clone(), journal.clone()).await?;
-    let mut rows = 0;
     while let Some(batch) =
         guarded(&mut || reader.next().transpose().map_err(|error| error.to_string())).map_err(refused)?
     {
-        let before = rows;
-        rows += batch.num_rows() as u64;
-        if rows > known {
-            let fresh = batch.slice(known.saturating_sub(before) as usize, (rows - known.max(before)) as usize);
-            let fresh = from_lake(table.columns, &fresh).map_err(|reason| LoadError::Columns {
-                path: path.to_owned(),
-                table: table.name,
-                reason,
-            })?;
-            recorder.record(table, &fresh).await?;
-            mover.step().await?;
+        if let Some(fresh) = loader.fresh(&batch) {
+            let columns = |reason| LoadError::Columns { path: path.to_owned(), table: table.name, reason };
+            loader.recorder.record(table, &from_lake(table.columns, &fresh).map_err(columns)?).await?;
+            loader.step().await?;
         }
-        seen(rows);
+        seen(loader.rows);
     }
-    while mover.step().await?.through != 0 {}
-    Ok(Loaded { rows, known: known.min(rows) })
+    loader.finish().await
 }
 
-fn content(path: &Path) -> std::io::Result<String> {
+/// The hash of a file's bytes, by which its rows are known.
+pub fn content(path: &Path) -> std::io::Result<String> {
     let (mut file, mut hasher, mut buffer) = (File::open(path)?, blake3::Hasher::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {

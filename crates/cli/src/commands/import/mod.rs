@@ -9,12 +9,22 @@ mod report;
 
 use crate::failure::{Failure, REFUSED};
 use crate::terminal::escape;
-use noroshi_import::{Budget, Format, ImportError, Item, Reader, Sessions, Summary};
+use noroshi_import::{Budget, Counts, Follow, Format, ImportError, Item, Reader, Record, Reject, Sessions, Summary};
+use noroshi_model::session::Session;
 use output::{Output, Table};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
+/// Pause before a followed log is looked at again.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(200);
+/// Lines of a followed log that may wait.
+const FOLLOW_QUEUE: usize = 1_024;
+/// Lines of a followed log after which what is held is given out although more comes.
+const FOLLOW_LINES: u64 = 4_096;
 /// Rejected lines shown on standard error per file; `--rejects` keeps all.
 const SHOWN_REJECTS: u64 = 100;
 
@@ -26,6 +36,8 @@ Examples:
   zcat conn.log.gz | noroshi import - --from zeek-tsv --output - | head
   noroshi import bundle.stix.json event.misp.json --format json
   noroshi import day.parquet --into packets
+  noroshi import logs/ --into sessions && noroshi query 'select src, credentials from sessions limit 10'
+  noroshi import cowrie.json --follow --output - --table sessions
 
 Every line is accounted for: lines = rows + headers, comments and blanks + continued + rejected.
 A line that is broken is reported with its number, the rest is kept.";
@@ -41,6 +53,9 @@ pub struct Args {
     /// What the files are, instead of finding out from their content.
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
+    /// Go on when the end is reached: rows are given out as lines are written, until Ctrl-C. For one file.
+    #[arg(long)]
+    follow: bool,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value = "text")]
     format: report::Style,
@@ -50,9 +65,10 @@ pub struct Args {
     /// Which rows go there: each record, dialogues put together, or packets (of logs that have packets).
     #[arg(long, value_enum, default_value = "records", requires = "output")]
     table: Table,
-    /// Load Parquet files into this table of the lake; a file that was loaded before brings nothing twice.
+    /// Load into this table of the lake: Parquet files into any, of logs the dialogues into sessions or the packets into
+    /// packets. A file that was loaded before brings nothing twice.
     #[cfg(feature = "hub")]
-    #[arg(long, value_name = "TABLE", conflicts_with_all = ["from", "output", "rejects"])]
+    #[arg(long, value_name = "TABLE", conflicts_with = "output")]
     into: Option<String>,
     #[cfg(feature = "hub")]
     #[command(flatten)]
@@ -71,11 +87,10 @@ struct Input {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let inputs = inputs(&args.paths)?;
-    #[cfg(feature = "hub")]
-    if let Some(table) = &args.into {
-        return lake::run(&inputs, table, &args.place);
+    if args.follow && (inputs.len() != 1 || args.paths[0].as_os_str() == "-" || args.paths[0].is_dir()) {
+        return Err(Failure::usage("--follow takes one file").hint("run it once for each log"));
     }
-    let mut output = args.output.as_deref().map(|path| Output::create(path, args.table)).transpose()?;
+    let mut sinks = Sinks::open(&args)?;
     let mut rejects = args.rejects.as_deref().map(output::create).transpose()?;
     let mut report = report::Report::default();
     let mut refused = false;
@@ -83,11 +98,23 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut documents = foreign::Documents::default();
     for input in &inputs {
         #[cfg(feature = "hub")]
-        if args.from.is_none() && input.path.as_os_str() != "-" && foreign::looks_like_one(&input.path) {
-            documents.read(&input.path);
+        if let Some(lake) = &sinks.lake
+            && lake.parquet(&input.path)?
+        {
             continue;
         }
-        match import(input, args.from, output.as_mut(), rejects.as_mut(), &mut report) {
+        #[cfg(feature = "hub")]
+        if args.from.is_none() && input.path.as_os_str() != "-" && foreign::looks_like_one(&input.path) {
+            documents.read(&input.path);
+            if sinks.lake.is_some() {
+                eprintln!(
+                    "{}: bundles and events are read and counted, not loaded",
+                    escape(&input.path.to_string_lossy())
+                );
+            }
+            continue;
+        }
+        match import(input, &args, &mut sinks, rejects.as_mut(), &mut report) {
             Ok(()) => {}
             Err(Refused::Content(error)) => {
                 refused |= input.named;
@@ -100,7 +127,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             Err(Refused::Failure(failure)) => return Err(failure),
         }
     }
-    if let Some(output) = output {
+    if let Some(output) = sinks.output {
         output.finish()?;
     }
     if let Some(mut rejects) = rejects {
@@ -163,6 +190,68 @@ impl<E: Into<Failure>> From<E> for Refused {
     }
 }
 
+/// Where rows go beside the summary.
+struct Sinks {
+    output: Option<Output>,
+    #[cfg(feature = "hub")]
+    lake: Option<lake::Store>,
+}
+
+impl Sinks {
+    fn open(args: &Args) -> Result<Sinks, Failure> {
+        Ok(Sinks {
+            output: args.output.as_deref().map(|path| Output::create(path, args.table)).transpose()?,
+            #[cfg(feature = "hub")]
+            lake: args.into.as_deref().map(|table| lake::Store::open(table, &args.place, args.format)).transpose()?,
+        })
+    }
+
+    /// A log is read from here on.
+    fn begin(&mut self, input: &Input, followed: bool) -> Result<(), Failure> {
+        #[cfg(feature = "hub")]
+        if let Some(lake) = &mut self.lake {
+            return lake.begin(&input.path, followed);
+        }
+        let _ = (input, followed);
+        Ok(())
+    }
+
+    fn session(&mut self, session: Session) -> Result<(), Failure> {
+        #[cfg(feature = "hub")]
+        if let Some(lake) = &mut self.lake {
+            lake.session(&session)?;
+        }
+        self.output.as_mut().map_or(Ok(()), |output| output.session(session))
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), Failure> {
+        #[cfg(feature = "hub")]
+        if let Some(lake) = &mut self.lake {
+            lake.record(&record)?;
+        }
+        self.output.as_mut().map_or(Ok(()), |output| output.record(record))
+    }
+
+    /// Gives out what is held, while a log is followed and nothing comes.
+    fn pause(&mut self) -> Result<(), Failure> {
+        #[cfg(feature = "hub")]
+        if let Some(lake) = &mut self.lake {
+            lake.pause()?;
+        }
+        self.output.as_mut().map_or(Ok(()), Output::flush)
+    }
+
+    /// The log is read.
+    fn end(&mut self, input: &Input) -> Result<(), Failure> {
+        #[cfg(feature = "hub")]
+        if let Some(lake) = &mut self.lake {
+            return lake.end(&input.path);
+        }
+        let _ = input;
+        Ok(())
+    }
+}
+
 fn reader(input: &Input, format: Option<Format>) -> Result<Reader, ImportError> {
     if input.path.as_os_str() == "-" {
         return noroshi_import::open_bytes(std::io::stdin(), "standard input", format, Budget::default());
@@ -170,51 +259,112 @@ fn reader(input: &Input, format: Option<Format>) -> Result<Reader, ImportError> 
     noroshi_import::open(&input.path, format, Budget::default())
 }
 
-fn import(
-    input: &Input,
-    format: Option<Format>,
-    mut output: Option<&mut Output>,
-    mut rejects: Option<&mut output::File>,
-    report: &mut report::Report,
-) -> Result<(), Refused> {
-    let mut reader = reader(input, format).map_err(Refused::Content)?;
-    let (mut summary, mut sessions) = (Summary::default(), Sessions::default());
-    loop {
-        match reader.next_item().map_err(Refused::Content)? {
-            None => break,
-            Some(Item::Row(row)) => {
-                summary.add(&row);
-                report.total.add(&row);
-                if let Some(session) = sessions.push(&row) {
-                    report.dialogues += 1;
-                    output.as_deref_mut().map_or(Ok(()), |output| output.session(session))?;
+fn following(path: &Path, format: Option<Format>) -> Result<Reader, ImportError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let wrong = |source| ImportError::Io { what: format!("{}: cannot be opened", path.display()), source };
+    let follow = Follow::open(path, FOLLOW_PAUSE, Arc::default()).map_err(wrong)?;
+    noroshi_import::open_bytes(follow, &name, format, Budget { file_bytes: u64::MAX, ..Budget::default() })
+}
+
+/// What is known of one log while it is read.
+struct Reading<'r> {
+    path: &'r Path,
+    summary: Summary,
+    sessions: Sessions,
+    sinks: &'r mut Sinks,
+    rejects: Option<&'r mut output::File>,
+    report: &'r mut report::Report,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, item: Item, counts: Counts) -> Result<(), Failure> {
+        match item {
+            Item::Row(row) => {
+                self.summary.add(&row);
+                self.report.total.add(&row);
+                if let Some(session) = self.sessions.push(&row) {
+                    self.report.dialogues += 1;
+                    self.sinks.session(session)?;
                 }
-                output.as_deref_mut().map_or(Ok(()), |output| output.record(row))?;
+                self.sinks.record(row)
             }
-            Some(Item::Reject(reject)) => {
-                let shown = reader.counts().rejects;
-                if shown <= SHOWN_REJECTS {
-                    eprintln!("{}:{}: {}", escape(&input.path.to_string_lossy()), reject.line, escape(&reject.reason));
-                } else if shown == SHOWN_REJECTS + 1 {
-                    eprintln!(
-                        "{}: more lines are rejected; --rejects FILE keeps all",
-                        escape(&input.path.to_string_lossy())
-                    );
-                }
-                if let Some(file) = rejects.as_deref_mut() {
-                    let path = input.path.to_string_lossy();
-                    let line = serde_json::json!({"path": path, "line": reject.line, "reason": reject.reason});
-                    writeln!(file, "{line}")?;
-                }
-                summary.reject(reject);
-            }
+            Item::Reject(reject) => self.reject(reject, counts.rejects),
         }
     }
-    for session in sessions.finish() {
-        report.dialogues += 1;
-        output.as_deref_mut().map_or(Ok(()), |output| output.session(session))?;
+
+    fn reject(&mut self, reject: Reject, shown: u64) -> Result<(), Failure> {
+        let path = self.path.to_string_lossy();
+        if shown <= SHOWN_REJECTS {
+            eprintln!("{}:{}: {}", escape(&path), reject.line, escape(&reject.reason));
+        } else if shown == SHOWN_REJECTS + 1 {
+            eprintln!("{}: more lines are rejected; --rejects FILE keeps all", escape(&path));
+        }
+        if let Some(file) = self.rejects.as_deref_mut() {
+            let line = serde_json::json!({"path": path, "line": reject.line, "reason": reject.reason});
+            writeln!(file, "{line}")?;
+        }
+        self.summary.reject(reject);
+        Ok(())
     }
+}
+
+fn import(
+    input: &Input,
+    args: &Args,
+    sinks: &mut Sinks,
+    rejects: Option<&mut output::File>,
+    report: &mut report::Report,
+) -> Result<(), Refused> {
+    let (summary, sessions) = (Summary::default(), Sessions::default());
+    let mut reading = Reading { path: &input.path, summary, sessions, sinks, rejects, report };
+    if args.follow {
+        return follow(input, args.from, reading);
+    }
+    let mut reader = reader(input, args.from).map_err(Refused::Content)?;
+    reading.sinks.begin(input, false)?;
+    while let Some(item) = reader.next_item().map_err(Refused::Content)? {
+        reading.take(item, reader.counts())?;
+    }
+    for session in std::mem::take(&mut reading.sessions).finish() {
+        reading.report.dialogues += 1;
+        reading.sinks.session(session)?;
+    }
+    reading.sinks.end(input)?;
+    let Reading { mut summary, report, .. } = reading;
     summary.counts = reader.counts();
     report.add(&input.path, reader.format(), summary);
     Ok(())
+}
+
+/// Reads on a thread of its own, so that what is held is given out while nothing comes. Ends with the program.
+fn follow(input: &Input, format: Option<Format>, mut reading: Reading<'_>) -> Result<(), Refused> {
+    let (sender, items) = sync_channel(FOLLOW_QUEUE);
+    let path = input.path.clone();
+    std::thread::spawn(move || {
+        let mut reader = match following(&path, format) {
+            Ok(reader) => reader,
+            Err(error) => return drop(sender.send(Err(error))),
+        };
+        while let Some(next) = reader.next_item().transpose() {
+            // Nobody listens any more: the program ends.
+            if sender.send(next.map(|item| (item, reader.counts()))).is_err() {
+                return;
+            }
+        }
+    });
+    reading.sinks.begin(input, true)?;
+    loop {
+        match items.recv_timeout(FOLLOW_PAUSE) {
+            Ok(Ok((item, counts))) => {
+                reading.take(item, counts)?;
+                // A log that never rests.
+                if counts.lines.is_multiple_of(FOLLOW_LINES) {
+                    reading.sinks.pause()?;
+                }
+            }
+            Ok(Err(error)) => return Err(Refused::Content(error)),
+            Err(RecvTimeoutError::Timeout) => reading.sinks.pause()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
 }

@@ -137,6 +137,14 @@ impl Output {
         }
     }
 
+    /// Writes lines out. Parquet has no lines: it is written when it is closed.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        match &mut self.sink {
+            Sink::Ndjson(file) => Ok(file.flush()?),
+            Sink::Parquet(_) => Ok(()),
+        }
+    }
+
     /// Writes what is left and closes the file.
     pub fn finish(mut self) -> Result<(), Failure> {
         if matches!(self.sink, Sink::Parquet(_)) {
