@@ -4,6 +4,8 @@
 //! `fuzz`, any toolchain) and a test that replays the seeds with a few thousand mutations. A target must return for any
 //! input: no panic, no unbounded work. `cargo xtask tidy` refuses a parser without a target.
 
+mod lures;
+
 use noroshi_enrich::LoadError;
 use noroshi_enrich::load::{self, Limits, Parsed};
 use noroshi_import::hpfeeds::{Broker, Client};
@@ -13,6 +15,7 @@ use noroshi_malware::{Features, labels};
 use noroshi_model::Nanos;
 use noroshi_packet::capture::{LinkType, Reader};
 use noroshi_packet::decode::{decode, decode_frame};
+use noroshi_share::intake::{self, PartnerFinding};
 use std::io::Cursor;
 
 /// One parser.
@@ -43,11 +46,40 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pe", run: |bytes| program(b"MZ", bytes) },
     Target { name: "archive", run: archive_walk },
     Target { name: "label-list", run: label_list },
+    Target { name: "lure-telnet", run: lures::telnet },
+    Target { name: "lure-http", run: lures::http },
+    Target { name: "lure-ssh", run: lures::ssh },
+    Target { name: "lure-datagram", run: lures::datagram },
+    Target { name: "lure-segment", run: lures::segment },
+    Target { name: "intake", run: intake },
+    Target { name: "partner-finding", run: partner_finding },
 ];
 
 /// The target of this name.
 pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)
+}
+
+/// A STIX bundle or a MISP event: what is taken from it is harmless to show.
+fn intake(bytes: &[u8]) {
+    let Ok(taken) = intake::read(bytes, NOW) else { return };
+    assert!(taken.foreign.len() as u64 <= taken.objects.saturating_mul(2), "more is said than there is");
+    taken.foreign.iter().for_each(harmless);
+    std::hint::black_box(taken.refused.len());
+}
+
+/// Findings as partners push them.
+fn partner_finding(bytes: &[u8]) {
+    let Ok(pushed) = serde_json::from_slice::<Vec<PartnerFinding>>(bytes) else { return };
+    intake::partner_findings(&pushed, NOW).iter().flatten().for_each(harmless);
+}
+
+/// The time at which fuzz targets run.
+const NOW: Nanos = Nanos(1_767_225_600_000_000_000);
+
+fn harmless(said: &intake::Foreign) {
+    assert!((0.0..=1.0).contains(&said.confidence), "{}", said.confidence);
+    assert!(!said.text.chars().chain(said.id.chars()).any(noroshi_share::safe::is_hidden), "{said:?}");
 }
 
 /// Capture files of any format, compressed or not, decoded to rows.

@@ -25,6 +25,18 @@ const PARSERS: &[(&str, &str, &str)] = &[
     ("label-list", "crates/malware/src/labels.rs", "read"),
     ("hpfeeds-client", "crates/import/src/hpfeeds/client.rs", "feed"),
     ("hpfeeds-broker", "crates/import/src/hpfeeds/broker.rs", "feed"),
+    ("lure-telnet", "crates/sensor/src/iot/telnet/talk.rs", "feed"),
+    ("lure-http", "crates/sensor/src/iot/http/parser.rs", "parse"),
+    ("lure-ssh", "crates/sensor/src/iot/ssh/tap.rs", "hassh"),
+    ("lure-ssh", "crates/sensor/src/iot/ssh/sftp.rs", "take"),
+    ("lure-ssh", "crates/sensor/src/iot/ssh/scp.rs", "take"),
+    ("lure-datagram", "crates/sensor/src/amplification/mod.rs", "hear"),
+    ("lure-segment", "crates/sensor/src/first/segment.rs", "read"),
+    ("lure-segment", "crates/sensor/src/first/guess.rs", "guess"),
+    ("intake", "crates/share/src/intake/mod.rs", "read"),
+    ("intake", "crates/share/src/intake/stix.rs", "stix_objects"),
+    ("intake", "crates/share/src/intake/misp.rs", "misp_event"),
+    ("partner-finding", "crates/share/src/intake/partner.rs", "partner_findings"),
 ];
 
 /// Folders in which every public function over bytes must be listed above.

@@ -1,11 +1,10 @@
 //! Messages on their way: refusals, retries, dead receivers, signatures.
 
-use crate::scene::{MEMBERS, at, attack, commit, config, desk, infection, settings};
+use crate::scene::{Fixed, MEMBERS, at, attack, commit, config, desk, infection, settings};
 use crate::sinks::{MailSink, WebSink};
 use noroshi_share::delivery::{Delivery, Round};
 use noroshi_share::outbox::{Counts, Outbox};
 use noroshi_share::webhook;
-use noroshi_testkit::ManualClock;
 
 fn round(delivered: u64, put_off: u64, failed: u64) -> Round {
     Round { delivered, put_off, failed }
@@ -20,11 +19,11 @@ async fn a_mail_server_that_refuses_for_now_gets_it_later_once() {
     let alerts = desk.hear(&infection("university", "203.0.113.9", "x", 0), at(0));
     outbox.commit(&commit(&mut desk, &alerts, at(0))).await.unwrap();
     let delivery = Delivery::new(settings(&config, Some(sink.address), Vec::new())).unwrap();
-    let clock = ManualClock::new(at(0));
+    let mut clock = Fixed(at(0));
     assert_eq!(delivery.round(&outbox, &clock).await.unwrap(), round(0, 1, 0));
     assert!(outbox.latest(1).await.unwrap()[0].3.as_deref().unwrap().contains("not now"), "visible");
     assert_eq!(delivery.round(&outbox, &clock).await.unwrap(), round(0, 0, 0), "not before its time");
-    clock.set(outbox.next_due().await.unwrap().unwrap());
+    clock = Fixed(outbox.next_due().await.unwrap().unwrap());
     assert_eq!(delivery.round(&outbox, &clock).await.unwrap(), round(1, 0, 0));
     assert_eq!(sink.mails().len(), 1);
     assert_eq!(sink.mails()[0].header("Message-ID").unwrap(), format!("<{}@noroshi.example>", alerts[0].id));
@@ -43,7 +42,7 @@ async fn without_a_mail_server_mails_wait_and_webhooks_go() {
     let alerts = desk.hear(&attack("shop", "203.0.113.150", 0), at(0));
     outbox.commit(&commit(&mut desk, &alerts, at(0))).await.unwrap();
     let delivery = Delivery::new(settings(&config, None, vec![web.address])).unwrap();
-    let clock = ManualClock::new(at(0));
+    let clock = Fixed(at(0));
     assert_eq!(delivery.round(&outbox, &clock).await.unwrap(), round(1, 1, 0));
     assert_eq!(outbox.counts().await.unwrap(), Counts { queued: 1, delivered: 1, failed: 0 });
 
@@ -85,7 +84,7 @@ async fn answers_decide_what_happens_next() {
         let alerts = desk.hear(&attack("shop", "203.0.113.150", 0), at(0));
         outbox.commit(&commit(&mut desk, &alerts, at(0))).await.unwrap();
         let delivery = Delivery::new(settings(&config, None, vec![web.address])).unwrap();
-        assert_eq!(delivery.round(&outbox, &ManualClock::new(at(0))).await.unwrap(), expect, "{status}");
+        assert_eq!(delivery.round(&outbox, &Fixed(at(0))).await.unwrap(), expect, "{status}");
         assert_eq!(web.requests().len(), 1);
     }
 }
@@ -103,7 +102,7 @@ async fn a_webhook_into_the_house_is_never_opened() {
     let alerts = desk.hear(&attack("shop", "203.0.113.150", 0), at(0));
     outbox.commit(&commit(&mut desk, &alerts, at(0))).await.unwrap();
     let delivery = Delivery::new(settings(&config, None, Vec::new())).unwrap();
-    assert_eq!(delivery.round(&outbox, &ManualClock::new(at(0))).await.unwrap(), round(0, 0, 1));
+    assert_eq!(delivery.round(&outbox, &Fixed(at(0))).await.unwrap(), round(0, 0, 1));
     assert!(outbox.latest(1).await.unwrap()[0].3.as_deref().unwrap().contains("not a public address"));
     assert!(web.requests().is_empty());
 }

@@ -1,7 +1,7 @@
 //! A member's host attacks and another member is attacked: two mails in a mail server, and a bundle that the validator
 //! of OASIS accepts.
 
-use crate::scene::{self, MEMBERS, at, commit, config, desk, gate, settings};
+use crate::scene::{self, Fixed, MEMBERS, at, commit, config, desk, gate, settings};
 use crate::sinks::MailSink;
 use noroshi_alert::daedalus::{Settings, Watch};
 use noroshi_alert::statement;
@@ -12,7 +12,6 @@ use noroshi_share::delivery::{Delivery, Round};
 use noroshi_share::outbox::Outbox;
 use noroshi_share::stix::marking::Markings;
 use noroshi_share::stix::{Exporter, Producer};
-use noroshi_testkit::ManualClock;
 use std::sync::Arc;
 
 fn addr(text: &str) -> Addr {
@@ -74,7 +73,7 @@ async fn two_members_get_one_mail_each_and_the_bundle_is_valid() {
     outbox.commit(&commit(&mut desk, &alerts, at(40))).await.unwrap();
 
     let delivery = Delivery::new(settings(&config, Some(sink.address), Vec::new())).unwrap();
-    let clock = ManualClock::new(at(40));
+    let clock = Fixed(at(40));
     let round = delivery.round(&outbox, &clock).await.unwrap();
     assert_eq!(round, Round { delivered: 2, put_off: 0, failed: 0 });
     let mut mails = sink.mails();

@@ -149,6 +149,15 @@ mod erased {
     }
 }
 
+/// A clock that stands still.
+pub struct Fixed(pub Nanos);
+
+impl noroshi_model::time::Clock for Fixed {
+    fn now(&self) -> Nanos {
+        self.0
+    }
+}
+
 /// The folder of shared data; none when it is absent, which only a continuous-integration run forbids.
 pub fn shared() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
