@@ -13,11 +13,18 @@ pub(crate) const HELP: &str = "\
 The figures of BENCHMARKS.md for captures in and answers out.
 
 usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
+       cargo xtask bench warning [--trials N] [--load N] [--debug]
 
 --packets N   size of the generated day; default 10000000
 --seed N      seed of the generated day; default 2
 --runs N      runs of each, of which the median counts; default 3
 --keep DIR    where the generated day and the outputs are written (about 100 bytes a packet); default target/bench
+
+warning       how long a warning takes: from the request at a lure that makes an attack of five to the moment at which a mail
+              server (aiosmtpd, in NOROSHI_PYTHON) and a web server have accepted it, with hub and sensors as processes
+--trials N    attacks, each on another member; default 100, at most 250
+--load N      packets per second that another sensor sends meanwhile; default 50000
+--debug       with the test profile, which is built anyway; without it in release
 
 Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
 without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.
@@ -35,7 +42,26 @@ struct Contender {
     peak: f64,
 }
 
+/// The latency of a warning is measured by a test that is left out of all others.
+fn warning(args: &[String]) -> Outcome {
+    let mut words = vec!["test", "--locked", "-p", "noroshi-cli", "--test", "it"];
+    if !args.iter().any(|arg| arg == "--debug") {
+        words.push("--release");
+    }
+    words.extend(["--", "warning::latency", "--ignored", "--nocapture"]);
+    let mut command = cargo(&words);
+    for (name, variable) in [("--trials", "NOROSHI_LATENCY_TRIALS"), ("--load", "NOROSHI_LATENCY_LOAD")] {
+        if let Some(text) = option(args, name) {
+            command.env(variable, text);
+        }
+    }
+    step("warning", &mut command)
+}
+
 pub(crate) fn run(args: &[String]) -> Outcome {
+    if args.first().is_some_and(|arg| arg == "warning") {
+        return warning(args);
+    }
     let number = |name: &str, default: u64| match option(args, name) {
         Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),
         None => Ok(default),

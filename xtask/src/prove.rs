@@ -19,7 +19,8 @@ kills      processes that are killed in the middle, again and again, and must lo
 power      power cuts on file systems of their own (needs root): nothing that was acknowledged is lost
 full       disks that fill up: no false acknowledgement, recovery without a hand
 crowd      10,000 simulated sensors come back after a restart; a change of policy reaches 1,000
-storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once
+storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once; a hub that is killed
+           200 times while it warns: each mail arrives, and none says what another said
 
 example: cargo xtask prove fuzz --minutes 60
 ";
@@ -127,7 +128,8 @@ fn days(_minutes: u64) -> Outcome {
 /// A storm of detections, and the desk killed in it again and again.
 fn storm(_minutes: u64) -> Outcome {
     let mut command = cargo(&["test", "--locked", "-p", "noroshi-hub", "--test", "it", "--", "storm", "--nocapture"]);
-    step("storm", command.env("NOROSHI_STORM", "1000000,10000,50"))
+    step("storm", command.env("NOROSHI_STORM", "1000000,10000,50"))?;
+    fleet("warning::each_incident", "200 kills of a hub that warns", "NOROSHI_WARNING_KILLS", "200")
 }
 
 /// The store is killed at any moment, again and again, and must then count what it had acknowledged; so are hubs and

@@ -5,6 +5,7 @@
 //! - never lets a source be named as an attacker on spoofable evidence, nor when a list says that it is harmless;
 //! - replaces sensor addresses and names in free text, and withholds what is about a sensor.
 
+use crate::safe;
 use noroshi_model::alert::Alert;
 use noroshi_model::finding::Victim;
 use noroshi_model::incident::Incident;
@@ -182,8 +183,9 @@ impl Gate {
     fn redacted(&self, incident: &Incident, own: Option<Victim>) -> Incident {
         let mut out = incident.clone();
         for said in &mut out.testimonies {
-            said.text = self.text_except(&said.text, own);
-            said.by = self.text_except(&said.by, own);
+            // Also where it is data for programs: whoever shows it later should not have to know that it is foreign.
+            said.text = safe::line(&self.text_except(&said.text, own));
+            said.by = safe::line(&self.text_except(&said.by, own));
         }
         out
     }

@@ -1,4 +1,5 @@
 //! Tests of the crate's behaviour.
 mod config;
 mod desk;
+mod members;
 mod watch;

@@ -31,6 +31,8 @@ mod net;
 mod oracle;
 mod packets;
 #[cfg(feature = "hub")]
+mod poison;
+#[cfg(feature = "hub")]
 mod power;
 #[cfg(feature = "hub")]
 mod refusals;
@@ -41,3 +43,5 @@ mod support;
 mod synchrony;
 #[cfg(feature = "hub")]
 mod trial;
+#[cfg(feature = "hub")]
+mod warning;

@@ -67,7 +67,7 @@ fn logins(text: &str) -> BruteForce {
     }
 }
 
-fn report() -> Report {
+pub fn report() -> Report {
     let network: Prefix = "203.0.113.0/24".parse().unwrap();
     Report {
         schema: SCHEMA.into(),
@@ -96,7 +96,7 @@ fn report() -> Report {
     }
 }
 
-fn producer(tlp: Tlp, markings: Markings) -> Producer {
+pub fn producer(tlp: Tlp, markings: Markings) -> Producer {
     Producer { name: "Noroshi test".into(), tlp, markings, created: at(100) }
 }
 

@@ -37,7 +37,7 @@ const SEEDS: [&str; 26] = [
     "198.18.3.4 kyoto-3",
 ];
 
-fn strings() -> Vec<String> {
+pub fn strings() -> Vec<String> {
     let mut all: Vec<String> = SEEDS.iter().map(|s| (*s).to_owned()).collect();
     for first in SEEDS {
         all.extend(SEEDS.iter().map(|second| format!("{first}{second}")));

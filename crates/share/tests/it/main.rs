@@ -4,6 +4,7 @@ mod export;
 mod first_end;
 mod hostile;
 mod outbox;
+mod readback;
 mod scene;
 mod sinks;
 mod taxii;
