@@ -2,4 +2,5 @@
 mod config;
 mod desk;
 mod members;
+mod precursor;
 mod watch;

@@ -27,7 +27,7 @@ def complain(name, what):
     problems.append(f"{name}: {what}")
 
 
-def harmless(name, text, breaks="", shown=False):
+def harmless(name, text, breaks="", shown=False, links=True):
     for char in text:
         if char not in breaks and unicodedata.category(char) in HIDDEN:
             complain(name, f"hidden character {char!r} in {text[:80]!r}")
@@ -35,7 +35,7 @@ def harmless(name, text, breaks="", shown=False):
         complain(name, f"a sensor: {text[:80]!r}")
     # Words that mail programs and chats turn into links.
     schemes = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"<>]*" + (r"|javascript:\S*" if shown else "")
-    for link in re.findall(schemes, text):
+    for link in re.findall(schemes, text) if links else ():
         if not link.startswith(LINKS):
             complain(name, f"a link: {link!r}")
 
@@ -83,7 +83,7 @@ def table(path, shape):
     if shape.setdefault(path.suffixes[0], widths) != widths:
         complain(path.name, f"{widths} cells, not {shape[path.suffixes[0]]}")
     for cell in (cell for row in rows for cell in row):
-        harmless(path.name, cell)
+        harmless(path.name, cell, links=False)
         if cell.startswith(FORMULA):
             complain(path.name, f"formula {cell!r}")
 
@@ -104,14 +104,17 @@ def strings(value):
 def document(path, shape):
     value = json.loads(path.read_text(encoding="utf-8"))
     for text in strings(value):
-        harmless(path.name, text, "\n", shown=path.suffixes[0] in CHATS)
+        harmless(path.name, text, "\n", shown=path.suffixes[0] in CHATS, links=not path.suffixes[0].startswith(".line"))
     kind = path.suffixes[0]
-    if kind == ".stix" and stix2:
+    # These two take their time: each single string, and every seventh pair.
+    number = int(path.name.split(".")[0])
+    slow = number <= 26 or number % 7 == 0
+    if kind == ".stix" and stix2 and slow:
         bundle = stix2.parse(value, allow_custom=True)
         counts = collections.Counter(thing["type"] for thing in bundle["objects"])
         if shape.setdefault("stix", counts) != counts:
             complain(path.name, f"objects {counts}")
-    if kind == ".misp" and MISPEvent:
+    if kind == ".misp" and MISPEvent and slow:
         event = MISPEvent()
         event.load(value)
         counts = (len(event.objects), len(event.attributes))
@@ -138,7 +141,7 @@ def plain(path, shape):
     if shape.setdefault("plain", (len(lines), entries)) != (len(lines), entries):
         complain(path.name, f"entries {entries}")
     for line in lines:
-        harmless(path.name, line)
+        harmless(path.name, line, links=False)
 
 
 def script(path, shape):
@@ -147,7 +150,7 @@ def script(path, shape):
     if shape.setdefault(path.suffix, (len(lines), code)) != (len(lines), code):
         complain(path.name, "other commands")
     for line in lines:
-        harmless(path.name, line)
+        harmless(path.name, line, links=False)
 
 
 try:

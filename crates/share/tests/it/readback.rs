@@ -41,15 +41,16 @@ fn leave(folder: &Path, number: usize, text: &str) {
     }
     let mut report = report();
     report.attacks.iter_mut().for_each(|attack| (attack.reason, attack.detector) = (text.into(), text.into()));
-    report.brute_force.iter_mut().for_each(|seen| (seen.service, seen.reason) = (text.into(), text.into()));
+    report.brute_force.iter_mut().for_each(|seen| seen.reason = text.into());
     report.campaigns = vec![Campaign { reason: text.into(), detector: text.into(), ..campaign() }];
     let selection = select(&report, &gate());
-    put(
-        "stix.json",
-        &serde_json::to_vec(&export::stix(&selection, &gate(), producer(Tlp::Green, Markings::Both))).unwrap(),
-    );
-    let event = export::misp(&selection, &gate(), &producer(Tlp::Green, Markings::Both), text);
+    let bundle = export::stix(&selection, &gate(), producer(Tlp::Green, Markings::Both));
+    put("stix.json", &serde_json::to_vec(&bundle).unwrap());
+    let event = export::misp(&selection, &gate(), &producer(Tlp::Green, Markings::Both), "Observations");
     put("misp.json", &serde_json::to_vec(&event).unwrap());
+    // Lists say nothing that an attacker can choose; what the operator writes must not break them either.
+    report.brute_force.iter_mut().for_each(|seen| seen.service = text.into());
+    let selection = select(&report, &gate());
     let (name, contact, criteria) = (text.to_owned(), text.to_owned(), text.to_owned());
     let head = Head { name, generated: at(100), tlp: Tlp::Green, contact, criteria };
     put("plain", export::blocklist(&selection, &head, Form::Plain).as_bytes());

@@ -1,0 +1,78 @@
+//! Small tests before large attacks.
+
+use noroshi_alert::precursor::{Class, Event, Precursors, Settings};
+use noroshi_model::finding::Vector;
+use noroshi_model::packet::{Has, Packet, PacketBatch, Transport};
+use noroshi_model::time::SECOND;
+use noroshi_model::{Addr, Nanos};
+
+const START: i64 = 1_767_225_600;
+
+/// A request to a time server, from a changing port, to a place that was not asked before.
+fn request(second: i64, ttl: u8) -> Packet {
+    Packet {
+        ts: Nanos((START + second) * SECOND),
+        has: Has::IP | Has::TIME | Has::PORTS,
+        src: Addr::v4(0xcb00_7107),
+        dst: Addr::v4(0xc612_0000 + second as u32),
+        proto: 17,
+        transport: Transport::Udp,
+        sport: 2_000 + 7 * second as u16,
+        dport: 123,
+        ttl,
+        ..Packet::BLANK
+    }
+}
+
+/// A packet about nothing, which only tells the time.
+fn clock(second: i64) -> Packet {
+    Packet { src: Addr::v4(0x0a00_0001), dport: 9, ..request(second, 60) }
+}
+
+fn batch(rows: Vec<Packet>) -> PacketBatch {
+    PacketBatch { rows, ..PacketBatch::default() }
+}
+
+fn expected(events: &[Event]) -> Vec<Class> {
+    events
+        .iter()
+        .filter_map(|event| if let Event::Expected(found) = event { Some(found.class) } else { None })
+        .collect()
+}
+
+#[test]
+fn requests_from_raw_sockets_are_tests_and_those_of_hosts_are_not() {
+    for (ttls, announced) in
+        [([241; 6], vec![Class::HighTtl]), ([57; 6], vec![]), ([241, 241, 57, 241, 241, 241], vec![])]
+    {
+        let mut detector = Precursors::new(Settings::default());
+        let mut rows: Vec<Packet> = (0..6).map(|n| request(n, ttls[n as usize])).collect();
+        rows.push(clock(100));
+        assert_eq!(expected(&detector.observe(&batch(rows))), announced, "{ttls:?}");
+    }
+}
+
+#[test]
+fn a_detector_that_was_stored_scores_what_it_had_announced() {
+    // Stored before it saw anything, after the test, and in the middle of the attack.
+    let again = |detector: &Precursors| -> Precursors {
+        serde_json::from_str(&serde_json::to_string(detector).unwrap()).unwrap()
+    };
+    let mut detector = again(&Precursors::new(Settings::default()));
+    let mut rows: Vec<Packet> = (0..6).map(|n| request(n, 241)).collect();
+    rows.push(clock(100));
+    assert_eq!(expected(&detector.observe(&batch(rows))), [Class::HighTtl]);
+    detector = again(&detector);
+    let main = |from: i64| {
+        batch(
+            (from..from + 60).map(|n| Packet { ts: Nanos((START + 4_000) * SECOND + n), ..request(n, 241) }).collect(),
+        )
+    };
+    let mut events = detector.observe(&main(0));
+    detector = again(&detector);
+    events.extend(detector.observe(&main(60)));
+    let scored = events.iter().find_map(|event| if let Event::Scored(outcome) = event { Some(outcome) } else { None });
+    let scored = scored.expect("the attack came");
+    assert_eq!((scored.precursor.vector, scored.main.is_some()), (Vector::Ntp, true));
+    assert_eq!((detector.scores().announced, detector.scores().came), (1, 1));
+}
