@@ -184,8 +184,8 @@ impl Gate {
         let mut out = incident.clone();
         for said in &mut out.testimonies {
             // Also where it is data for programs: whoever shows it later should not have to know that it is foreign.
-            said.text = safe::line(&self.text_except(&said.text, own));
-            said.by = safe::line(&self.text_except(&said.by, own));
+            said.text = safe::shown(&self.text_except(&said.text, own));
+            said.by = safe::shown(&self.text_except(&said.by, own));
         }
         out
     }
