@@ -9,9 +9,9 @@ use crate::live::Live;
 use crate::query::{Answer, Query};
 use crate::scope::Scope;
 use crate::views::{
-    AttackView, CampaignView, Enrolment, Known, MemberView, MessageView, NowView, OutlookView, PacketView, Page,
-    Policy, PolicyPreview, PolicyRevision, RulePreview, RuleTrial, SampleView, ScanView, SensorView, SessionDetail,
-    SessionView, SurgeView, WarningView,
+    AttackView, CampaignView, CauseView, Enrolment, Known, MemberView, MessageView, NowView, OutlookView, PacketView,
+    Page, Policy, PolicyPreview, PolicyRevision, RulePreview, RuleTrial, SampleView, ScanView, SensorView,
+    SessionDetail, SessionView, SurgeView, WarningView,
 };
 use async_trait::async_trait;
 use noroshi_model::Nanos;
@@ -92,6 +92,10 @@ pub trait Backend: Send + Sync + 'static {
     async fn campaigns(&self, scope: &Scope, slice: Slice) -> Answered<Page<CampaignView>>;
     /// One campaign with all members.
     async fn campaign(&self, scope: &Scope, id: &str) -> Answered<CampaignView>;
+    /// Which malware may be behind a campaign.
+    async fn campaign_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView>;
+    /// Which malware may be behind a dialogue.
+    async fn session_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView>;
     /// Scans, largest first.
     async fn scans(&self, scope: &Scope, slice: Slice) -> Answered<Page<ScanView>>;
     /// Everything known about a value.

@@ -124,6 +124,7 @@ routes! {
     Attack = GET "/api/v1/attacks/{id}" needs Findings => h::findings::attack;
     Campaigns = GET "/api/v1/campaigns" needs Findings => h::findings::campaigns;
     Campaign = GET "/api/v1/campaigns/{id}" needs Findings => h::findings::campaign;
+    CampaignCause = GET "/api/v1/campaigns/{id}/cause" needs Findings => h::findings::campaign_cause;
     Scans = GET "/api/v1/scans" needs Findings => h::findings::scans;
     Sensors = GET "/api/v1/sensors" needs Sensors => h::sensors::sensors;
     Sensor = GET "/api/v1/sensors/{name}" needs Sensors => h::sensors::sensor;
@@ -137,6 +138,7 @@ routes! {
     Sessions = GET "/api/v1/sessions" needs Packets => h::sessions::sessions;
     Session = GET "/api/v1/sessions/{id}" needs Packets => h::sessions::session;
     Recording = GET "/api/v1/sessions/{id}/recording" needs Packets => h::sessions::recording;
+    SessionCause = GET "/api/v1/sessions/{id}/cause" needs Packets => h::sessions::session_cause;
     Samples = GET "/api/v1/samples" needs Packets => h::sessions::samples;
     Surges = GET "/api/v1/surges" needs Observe => h::outlook::surges;
     Outlook = GET "/api/v1/outlook" needs Observe => h::outlook::outlook;

@@ -1,10 +1,12 @@
 //! The JSON shapes that the API speaks beside [`crate::query`] and [`crate::live`].
 
+mod cause;
 mod outlook;
 mod policy;
 mod sessions;
 mod warning;
 
+pub use cause::*;
 pub use noroshi_model::policy::{Anonymise, Policy};
 pub use outlook::*;
 pub use policy::*;

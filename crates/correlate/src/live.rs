@@ -109,7 +109,8 @@ impl Correlator {
         links
     }
 
-    fn look(&mut self, finding: &Profile) -> Link {
+    /// Judges a finding without remembering it.
+    pub fn look(&mut self, finding: &Profile) -> Link {
         Link {
             finding: finding.name.clone(),
             verdict: self.known.judge(&self.model, finding, &mut self.scratch),

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod admin;
+pub mod cause;
 pub mod config;
 pub mod endpoint;
 pub mod error;

@@ -43,6 +43,8 @@ pub struct Context {
     pub lake: Option<Lake>,
     /// Where findings of others, answers and questions reach the desk.
     pub desk: crate::live::DeskDoor,
+    /// Samples that findings are compared with.
+    pub known: Arc<tokio::sync::Mutex<crate::cause::Known>>,
     /// Where sensors connect.
     pub sensor_address: SocketAddr,
     /// Lines for the person who started the hub, such as a set-up link.
@@ -82,6 +84,7 @@ pub fn standard() -> Vec<Service> {
         Service::new("keeper", keeper),
         Service::new("watch", crate::watch::run),
         Service::new("portal", crate::portal::run),
+        Service::new("cause", crate::cause::run),
         Service::new("flight sql", crate::questions::run),
     ]
 }

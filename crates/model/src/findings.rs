@@ -1,4 +1,4 @@
-//! Tables of findings: `scans`, `campaigns`, `attacks`, `infections`, `alerts`, and their rows as Arrow columns.
+//! Tables of findings: `scans`, `campaigns`, `attacks`, `infections`, `links`, `alerts`, and their rows as Arrow columns.
 //!
 //! A finding is told of when it is found, when it has grown, and when it is over; each telling is a row ([`Told`]).
 
@@ -161,6 +161,59 @@ pub const ALERTS: &[Column] = &[
     required("subjects", Type::Texts, "", "their addresses and networks, in the same order"),
     required("evidence", Type::U8, "", "best proof of an attacking address inside"),
 ];
+
+/// Table `links`.
+pub const LINKS: &[Column] = &[
+    required("ts", Type::Time, "", "when it was judged; the newest row of an id stands"),
+    SENSOR,
+    ID,
+    required("kind", Type::Keyword, "", "what was judged: campaign or session"),
+    required("finding", Type::Text, "", "its id"),
+    optional("family", Type::Keyword, "", "the family that is named; null when none is"),
+    optional("probability", Type::F64, "", "calibrated probability of the first candidate; null when there is none"),
+    required("samples", Type::Texts, "", "samples nearest to the candidates, and those that share a value exactly"),
+    required("judgement", Type::Text, "JSON", "candidates with reasons, why none is named, exact joins"),
+    required("detector", Type::Keyword, "", "name and version of what judged"),
+];
+
+/// A finding joined to samples.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LinkRow {
+    /// When it was judged.
+    pub at: Nanos,
+    /// What was judged: `campaign` or `session`.
+    pub kind: &'static str,
+    /// Its id.
+    pub finding: String,
+    /// The family that is named, if one is.
+    pub family: Option<String>,
+    /// Calibrated probability of the first candidate.
+    pub probability: Option<f64>,
+    /// Nearest samples.
+    pub samples: Vec<String>,
+    /// Candidates, reasons and joins as JSON.
+    pub judgement: String,
+    /// Name and version of what judged.
+    pub detector: String,
+}
+
+/// Rows of table `links`.
+pub fn links(rows: &[LinkRow]) -> RecordBatch {
+    let ids: Vec<String> = rows.iter().map(|row| format!("{}-{}", row.kind, row.finding)).collect();
+    let arrays = vec![
+        arrays::times(rows.iter().map(|row| Some(row.at))),
+        arrays::keywords(rows.iter().map(|_| Some(""))),
+        arrays::texts(ids.iter().map(|id| Some(&**id))),
+        arrays::keywords(rows.iter().map(|row| Some(row.kind))),
+        arrays::texts(rows.iter().map(|row| Some(&*row.finding))),
+        arrays::keywords(rows.iter().map(|row| row.family.as_deref())),
+        arrays::f64s(rows.iter().map(|row| row.probability)),
+        arrays::text_lists(rows.iter().map(|row| &*row.samples)),
+        arrays::texts(rows.iter().map(|row| Some(&*row.judgement))),
+        arrays::keywords(rows.iter().map(|row| Some(&*row.detector))),
+    ];
+    finished(LINKS, [arrays, vec![], vec![]])
+}
 
 type Rows<'a, 'b, T> = &'b [Told<'a, T>];
 

@@ -29,6 +29,8 @@ impl SchemaId {
     pub const ALERTS: SchemaId = SchemaId(8);
     /// Table `flows`, first version.
     pub const FLOWS: SchemaId = SchemaId(16);
+    /// Table `links`.
+    pub const LINKS: SchemaId = SchemaId(17);
     /// A batch without rows: it only declares gaps.
     pub const NONE: SchemaId = SchemaId(0);
 }

@@ -7,7 +7,7 @@
 //! A finding that grows is said again: the row with the newest `ts` of an `id` is the one that stands.
 
 use crate::columns::{Column, PACKETS, schema_of};
-use crate::findings::{ALERTS, ATTACKS, CAMPAIGNS, INFECTIONS, SCANS};
+use crate::findings::{ALERTS, ATTACKS, CAMPAIGNS, INFECTIONS, LINKS, SCANS};
 use crate::flow::FLOWS;
 use crate::request::REQUESTS;
 use crate::session::SESSIONS;
@@ -113,6 +113,7 @@ pub const TABLES: &[Table] = &[
     findings("campaigns", "one row each time a campaign is told of", SchemaId::CAMPAIGNS, CAMPAIGNS),
     findings("attacks", "one row each time an attack is told of", SchemaId::ATTACKS, ATTACKS),
     findings("infections", "one row each time an infection is told of", SchemaId::INFECTIONS, INFECTIONS),
+    findings("links", "one row each time a finding is compared with known samples", SchemaId::LINKS, LINKS),
     findings("alerts", "one row per message to a recipient", SchemaId::ALERTS, ALERTS),
 ];
 

@@ -4,7 +4,7 @@ use super::{Paging, Reply};
 use crate::guard::Caller;
 use crate::problem::Problem;
 use crate::routes::Door;
-use crate::views::{AttackView, CampaignView, Page, ScanView};
+use crate::views::{AttackView, CampaignView, CauseView, Page, ScanView};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 
@@ -44,6 +44,17 @@ pub async fn campaign(
     Path(id): Path<String>,
 ) -> Reply<Json<CampaignView>> {
     Ok(Json(door.backend.campaign(&who.scope(), &id).await?))
+}
+
+/// Which malware may be behind a campaign: families with calibrated probability and reasons, or why none is named.
+#[utoipa::path(get, path = "/api/v1/campaigns/{id}/cause", params(("id" = String, Path, description = "Stable id")),
+    responses((status = 200, body = CauseView), (status = 404, body = Problem)))]
+pub async fn campaign_cause(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Reply<Json<CauseView>> {
+    Ok(Json(door.backend.campaign_cause(&who.scope(), &id).await?))
 }
 
 /// Scans, largest first.

@@ -30,9 +30,9 @@ use utoipa::OpenApi;
         people::tokens, people::make_token, people::revoke_token, people::list, people::invite, people::remove,
         people::audit, observe::now, live::live, observe::fields, observe::check_filter, observe::explore,
         observe::lookup, observe::packets, findings::attacks, findings::attack, findings::campaigns,
-        findings::campaign, findings::scans, sensors::sensors, sensors::sensor, sensors::add, sensors::set_policy,
+        findings::campaign, findings::campaign_cause, findings::scans, sensors::sensors, sensors::sensor, sensors::add, sensors::set_policy,
         sensors::preview, sensors::policies, sensors::roll_back, sensors::place, sensors::revoke,
-        sensors::remove_sample, sessions::sessions, sessions::session, sessions::recording, sessions::samples,
+        sensors::remove_sample, sessions::sessions, sessions::session, sessions::recording, sessions::session_cause, sessions::samples,
         outlook::surges, outlook::outlook, warning::warning, warning::messages, warning::try_rule, warning::members,
         door::offer_factor, door::confirm_factor, door::remove_factor
     ),

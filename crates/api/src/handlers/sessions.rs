@@ -5,7 +5,7 @@ use crate::backend::SessionFilter;
 use crate::guard::Caller;
 use crate::problem::Problem;
 use crate::routes::Door;
-use crate::views::{Page, SampleView, SessionDetail, SessionView, asciicast};
+use crate::views::{CauseView, Page, SampleView, SessionDetail, SessionView, asciicast};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
@@ -54,6 +54,17 @@ pub async fn session(
     Path(id): Path<String>,
 ) -> Reply<Json<SessionDetail>> {
     Ok(Json(door.backend.session(&who.scope(), &id).await?))
+}
+
+/// Which malware may be behind a dialogue: what it shares exactly with known samples.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/cause", params(("id" = String, Path, description = "Stable id")),
+    responses((status = 200, body = CauseView), (status = 404, body = Problem)))]
+pub async fn session_cause(
+    State(door): State<Door>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+) -> Reply<Json<CauseView>> {
+    Ok(Json(door.backend.session_cause(&who.scope(), &id).await?))
 }
 
 /// One dialogue as a terminal recording, asciicast version 2.

@@ -19,9 +19,9 @@ use crate::live::{Live, Seen};
 use crate::query::{Answer, Group, Measure, Query};
 use crate::scope::{Marking, Scope, Tlp};
 use crate::views::{
-    AttackView, CampaignView, Count, Enrolment, Known, MemberView, MessageView, NewThing, NowView, OutlookView,
-    PacketView, Page, Policy, PolicyPreview, PolicyRevision, Rates, RulePreview, RuleTrial, SampleView, ScanView,
-    SensorState, SensorView, SessionDetail, SessionView, SurgeView, WarningView,
+    AttackView, CampaignView, CauseView, Count, Enrolment, Known, MemberView, MessageView, NewThing, NowView,
+    OutlookView, PacketView, Page, Policy, PolicyPreview, PolicyRevision, Rates, RulePreview, RuleTrial, SampleView,
+    ScanView, SensorState, SensorView, SessionDetail, SessionView, SurgeView, WarningView,
 };
 use async_trait::async_trait;
 use noroshi_model::finding::{Attack, Campaign, Label, Scan};
@@ -444,6 +444,15 @@ impl Backend for Memory {
         let state = self.read();
         let found = visible_campaigns(&state, scope).find(|campaign| campaign.id == id);
         found.cloned().ok_or(BackendError::NotFound("campaign"))
+    }
+
+    /// Memory knows no samples.
+    async fn campaign_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView> {
+        self.campaign(scope, id).await.map(|_| CauseView::default())
+    }
+
+    async fn session_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView> {
+        self.session(scope, id).await.map(|_| CauseView::default())
     }
 
     async fn scans(&self, scope: &Scope, slice: Slice) -> Answered<Page<ScanView>> {

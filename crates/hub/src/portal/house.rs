@@ -1,6 +1,7 @@
 //! What the API asks, answered from the lake, from findings that are kept, from the fleet, and, while there is no lake,
 //! from packets in memory.
 
+use super::causes;
 use super::kept::Kept;
 use super::past::{Days, Past};
 use super::warnings::Warnings;
@@ -14,8 +15,8 @@ use noroshi_api::memory::{Memory, SensorRecord, apply_policy, read_value};
 use noroshi_api::query::{Answer, Query};
 use noroshi_api::scope::Scope;
 use noroshi_api::views::{
-    AttackView, CampaignView, Enrolment, Known, MemberView, MessageView, NowView, OutlookView, PacketView, Page,
-    Policy, PolicyPreview, PolicyRevision, RulePreview, RuleTrial, SampleView, ScanView, SensorState, SensorView,
+    AttackView, CampaignView, CauseView, Enrolment, Known, MemberView, MessageView, NowView, OutlookView, PacketView,
+    Page, Policy, PolicyPreview, PolicyRevision, RulePreview, RuleTrial, SampleView, ScanView, SensorState, SensorView,
     SessionDetail, SessionView, SurgeView, WarningView,
 };
 use noroshi_api::{Backend, BackendError};
@@ -256,6 +257,10 @@ impl Backend for House {
         self.memory.campaign(scope, id).await
     }
 
+    async fn campaign_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView> {
+        causes::of_campaign(&self.context, &self.memory.campaign(scope, id).await?).await
+    }
+
     async fn scans(&self, scope: &Scope, slice: Slice) -> Answered<Page<ScanView>> {
         self.memory.scans(scope, slice).await
     }
@@ -361,6 +366,10 @@ impl Backend for House {
             Some(past) => past.session(id).await,
             None => self.memory.session(scope, id).await,
         }
+    }
+
+    async fn session_cause(&self, scope: &Scope, id: &str) -> Answered<CauseView> {
+        causes::of_session(&self.context, &self.session(scope, id).await?.session).await
     }
 
     async fn samples(&self, scope: &Scope, slice: Slice) -> Answered<Page<SampleView>> {

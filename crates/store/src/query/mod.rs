@@ -7,6 +7,7 @@ mod distinct;
 mod error;
 mod functions;
 mod limits;
+mod packets;
 
 pub use error::QueryError;
 pub(crate) use error::nearest;
