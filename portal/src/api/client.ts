@@ -8,6 +8,7 @@ export type NowView = Schemas['NowView'];
 export type Answer = Schemas['Answer'];
 export type Attack = Schemas['AttackView'];
 export type Campaign = Schemas['CampaignView'];
+export type Cause = Schemas['CauseView'];
 export type Sensor = Schemas['SensorView'];
 export type Policy = Schemas['Policy'];
 export type PolicyPreview = Schemas['PolicyPreview'];

@@ -106,6 +106,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/campaigns/{id}/cause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which malware may be behind a campaign: families with calibrated probability and reasons, or why none is named. */
+        get: operations["campaign_cause"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/csp-report": {
         parameters: {
             query?: never;
@@ -621,6 +638,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{id}/cause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which malware may be behind a dialogue: what it shares exactly with known samples. */
+        get: operations["session_cause"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{id}/recording": {
         parameters: {
             query?: never;
@@ -925,6 +959,50 @@ export interface components {
             /** @description What made the probes. */
             tool: string;
         };
+        /** @description A family that may be behind it. */
+        CandidateView: {
+            /** @description Family. */
+            family: string;
+            /** @description The nearest profile. */
+            nearest: string;
+            /**
+             * Format: double
+             * @description How often such a candidate is right, by calibration.
+             */
+            probability: number;
+            /** @description Why, in words, most telling first; a minus begins what speaks against it. */
+            reasons: string[];
+            /**
+             * Format: double
+             * @description Behaviour in common with it, 0 to 1.
+             */
+            similarity: number;
+        };
+        /** @description What known samples say about a finding. */
+        CauseView: {
+            /** @description Why no family is named. */
+            abstains?: string | null;
+            /** @description Families that behave alike, most probable first. */
+            candidates: components["schemas"]["CandidateView"][];
+            /** @description Name and version of what judged. */
+            detector: string;
+            /** @description The family that is named; none when it abstains. */
+            family?: string | null;
+            /** @description Values that are equal. */
+            joins: components["schemas"]["JoinView"][];
+            /**
+             * Format: int64
+             * @description Packets that it rests on.
+             */
+            packets: number;
+            /**
+             * Format: int64
+             * @description Profiles of samples that were compared.
+             */
+            profiles: number;
+            /** @description What the probabilities were learned from. */
+            trained_on: string;
+        };
         /** @description A way in which a member is told. */
         ChannelView: {
             /** @description `mail`, `webhook`, `syslog`. */
@@ -1131,6 +1209,17 @@ export interface components {
         Invited: {
             /** @description Path of the link, to be put behind the portal's address. */
             path: string;
+        };
+        /** @description A value that a finding shares with a sample. */
+        JoinView: {
+            /** @description Its family, where it is known. */
+            family?: string | null;
+            /** @description `hash`, `url`, `host` or `credentials`. */
+            kind: string;
+            /** @description The sample. */
+            sample: string;
+            /** @description The value. */
+            value: string;
         };
         /** @description Everything known about a value, verdict first. */
         Known: {
@@ -2936,6 +3025,36 @@ export interface operations {
             };
         };
     };
+    campaign_cause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stable id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CauseView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     csp_report: {
         parameters: {
             query?: never;
@@ -3859,6 +3978,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_cause: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Stable id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CauseView"];
                 };
             };
             404: {

@@ -52,6 +52,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.demo {
         let sample = Sample::make(&config.data.join("sample"))?;
         sample.countries(&config.data.join("knowledge"))?;
+        sample.profiles(&noroshi_hub::cause::profiles_folder(&config.data))?;
         config.warning.members = Some(sample.members()?);
         config.warning.mailbox = Some(sample.folder.join("mailbox"));
         demo = Some(sample);

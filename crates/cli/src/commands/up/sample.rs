@@ -1,8 +1,11 @@
 //! The sample: a generated day, an hour that goes round for ever, two organisations, and countries that are made up.
 
 use crate::failure::Failure;
+use noroshi_correlate::{Builder, Origin, Profile};
 use noroshi_model::finding::{AttackKind, Tool, Victim};
 use noroshi_model::{Addr, Prefix};
+use noroshi_packet::capture::Reader;
+use noroshi_packet::decode::decode;
 use noroshi_simulate::{Scenario, Truth, World, write_day};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,6 +18,9 @@ const DAY_SCENARIO: &str = "darknet-day";
 /// What goes round for ever afterwards, at its own pace: about a hundred packets a second.
 const LIVING_PACKETS: u64 = 200_000;
 const LIVING_SCENARIO: &str = "living-hour";
+/// Seed of what is observed, and of another world from which samples are made up.
+const SEED: u64 = 1;
+const SAMPLES_SEED: u64 = 2;
 
 /// Name of the table of countries: whoever reads it is told that nothing in it was looked up.
 const COUNTRIES_NAME: &str = "sample-countries-made-up";
@@ -41,9 +47,40 @@ impl Sample {
     pub fn make(folder: &Path) -> Result<Sample, Failure> {
         Ok(Sample {
             folder: folder.to_owned(),
-            day: world(folder, DAY_SCENARIO, DAY_PACKETS)?,
-            living: world(&folder.join("living"), LIVING_SCENARIO, LIVING_PACKETS)?,
+            day: world(folder, DAY_SCENARIO, DAY_PACKETS, SEED)?,
+            living: world(&folder.join("living"), LIVING_SCENARIO, LIVING_PACKETS, SEED)?,
         })
+    }
+
+    /// Lays down profiles of made-up samples, so that campaigns have something to be compared with: the groups of another
+    /// world, under names that say so.
+    pub fn profiles(&self, folder: &Path) -> Result<(), Failure> {
+        let path = folder.join("sample-made-up.ndjson");
+        if path.exists() {
+            return Ok(());
+        }
+        let other = self.folder.join("samples");
+        let capture = world(&other, DAY_SCENARIO, DAY_PACKETS, SAMPLES_SEED)?;
+        let truth: Truth = serde_json::from_slice(&std::fs::read(other.join("truth.json"))?)?;
+        let space = truth.monitored.iter().map(|prefix| prefix.size() as u64).sum();
+        let mut families: Vec<(Builder, BTreeSet<Addr>)> =
+            truth.groups.iter().map(|group| (Builder::new(space), group.members.iter().copied().collect())).collect();
+        let mut reader = Reader::open(&capture).map_err(Failure::failed)?;
+        while let Some(raw) = reader.next_batch() {
+            let batch = decode(raw, 0);
+            for row in &batch.rows {
+                let of = families.iter_mut().filter(|(_, members)| members.contains(&row.src));
+                of.for_each(|(builder, _)| builder.add(row, batch.payload(row)));
+            }
+        }
+        let mut lines = String::new();
+        for (number, (builder, _)) in families.iter().enumerate() {
+            let profile = builder.finish(&format!("made-up sample {}", number + 1), Origin::Sandbox);
+            let label = Some(format!("made-up family {}", number + 1));
+            let _ = writeln!(lines, "{}", Profile { label, ..profile }.to_json());
+        }
+        std::fs::create_dir_all(folder)?;
+        Ok(std::fs::write(&path, lines)?)
     }
 
     /// Gives the sample's sources made-up countries, where no table of countries is there yet.
@@ -114,13 +151,13 @@ impl Sample {
 }
 
 /// A sample world's capture, generated once.
-fn world(folder: &Path, scenario: &str, packets: u64) -> Result<PathBuf, Failure> {
+fn world(folder: &Path, scenario: &str, packets: u64, seed: u64) -> Result<PathBuf, Failure> {
     let (capture, whole) = (folder.join("day.pcap"), folder.join("complete"));
     if whole.exists() {
         return Ok(capture);
     }
     writeln!(std::io::stderr(), "generating sample traffic ({scenario}, {packets} packets) …")?;
-    let world = World::new(&Scenario::load(scenario)?, 1, packets);
+    let world = World::new(&Scenario::load(scenario)?, seed, packets);
     let written = write_day(&world, folder, &mut |_| {})?;
     std::fs::write(&whole, b"")?;
     Ok(written.capture)
