@@ -61,8 +61,8 @@ impl Plan {
         slot_seconds: 3_600,
         season: 24,
         ahead: 1,
-        window: 1_008,
-        learn: 336,
+        window: 672,
+        learn: 168,
         slots_of_season: false,
     };
     /// The next day, from days.
