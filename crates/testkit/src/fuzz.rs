@@ -5,6 +5,7 @@
 //! input: no panic, no unbounded work. `cargo xtask tidy` refuses a parser without a target.
 
 mod lures;
+mod samples;
 
 use noroshi_enrich::LoadError;
 use noroshi_enrich::load::{self, Limits, Parsed};
@@ -53,6 +54,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lure-segment", run: lures::segment },
     Target { name: "intake", run: intake },
     Target { name: "partner-finding", run: partner_finding },
+    Target { name: "profile", run: samples::profiles },
+    Target { name: "correlate-model", run: samples::correlate_model },
+    Target { name: "sandbox-trace", run: samples::sandbox_trace },
+    Target { name: "sandbox-packets", run: samples::sandbox_packets },
 ];
 
 /// The target of this name.

@@ -50,7 +50,23 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["*"]),
-    ("testkit", &["model", "stats", "packet", "wire", "enrich", "import", "simulate", "malware", "sensor", "share"]),
+    (
+        "testkit",
+        &[
+            "model",
+            "stats",
+            "packet",
+            "wire",
+            "enrich",
+            "import",
+            "simulate",
+            "malware",
+            "correlate",
+            "sandbox",
+            "sensor",
+            "share",
+        ],
+    ),
 ];
 
 /// Crates that others build on: they are never tested with `testkit`, so that no crate is compiled twice.
