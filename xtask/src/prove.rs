@@ -21,6 +21,8 @@ full       disks that fill up: no false acknowledgement, recovery without a hand
 crowd      10,000 simulated sensors come back after a restart; a change of policy reaches 1,000
 storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once; a hub that is killed
            200 times while it warns: each mail arrives, and none says what another said
+abuse      300 runs of programs that try the sandbox's walls: nothing outside changes, all limits hold, no process is left
+storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once
 
 example: cargo xtask prove fuzz --minutes 60
 ";
@@ -35,6 +37,7 @@ const PROOFS: &[(&str, Proof)] = &[
     ("power", power),
     ("full", full),
     ("crowd", crowd),
+    ("abuse", abuse),
     ("storm", storm),
 ];
 
@@ -123,6 +126,14 @@ fn days(_minutes: u64) -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// Twelve ways to abuse a sandbox, each so many times, on three architectures in turn; then all nine behave alike.
+const ABUSE_ROUNDS: &str = "25";
+
+fn abuse(_minutes: u64) -> Outcome {
+    let test = ["test", "--locked", "-p", "noroshi-sandbox", "--test", "it", "--", "--nocapture"];
+    step("300 runs of abuse, and nine architectures", cargo(&test).env("NOROSHI_ABUSE_ROUNDS", ABUSE_ROUNDS))
 }
 
 /// A storm of detections, and the desk killed in it again and again.

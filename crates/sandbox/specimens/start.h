@@ -10,11 +10,25 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+/* The system calls that specimens use, in one order for all architectures. BASE is where a table begins (MIPS). */
+#define NUMBERS(read, write, close, mmap, nanosleep, getpid, socket, connect, sendto, recvfrom, setsockopt, \
+                clone, exit, kill, setsid, ptrace, unshare, mount, openat, clock_gettime, ioctl, ftruncate, \
+                bpf, io_uring_setup, keyctl) \
+  enum { NR_read = BASE + read, NR_write = BASE + write, NR_close = BASE + close, NR_mmap = BASE + mmap, \
+         NR_nanosleep = BASE + nanosleep, NR_getpid = BASE + getpid, NR_socket = BASE + socket, \
+         NR_connect = BASE + connect, NR_sendto = BASE + sendto, NR_recvfrom = BASE + recvfrom, \
+         NR_setsockopt = BASE + setsockopt, NR_clone = BASE + clone, NR_exit = BASE + exit, \
+         NR_kill = BASE + kill, NR_setsid = BASE + setsid, NR_ptrace = BASE + ptrace, \
+         NR_unshare = BASE + unshare, NR_mount = BASE + mount, NR_openat = BASE + openat, \
+         NR_clock_gettime = BASE + clock_gettime, NR_ioctl = BASE + ioctl, NR_ftruncate = BASE + ftruncate, \
+         NR_bpf = BASE + bpf, NR_io_uring_setup = BASE + io_uring_setup, NR_keyctl = BASE + keyctl };
+
+#if !defined(__mips__)
+#define BASE 0
+#endif
+
 #if defined(__x86_64__)
-enum { NR_read = 0, NR_write = 1, NR_close = 3, NR_mmap = 9, NR_nanosleep = 35, NR_getpid = 39, NR_socket = 41,
-       NR_connect = 42, NR_sendto = 44, NR_recvfrom = 45, NR_setsockopt = 54, NR_clone = 56, NR_exit = 231,
-       NR_kill = 62, NR_setsid = 112, NR_ptrace = 101, NR_unshare = 272, NR_mount = 165, NR_openat = 257,
-       NR_clock_gettime = 228, NR_ioctl = 16, NR_ftruncate = 77, NR_bpf = 321, NR_io_uring_setup = 425, NR_keyctl = 250 };
+NUMBERS(0, 1, 3, 9, 35, 39, 41, 42, 44, 45, 54, 56, 231, 62, 112, 101, 272, 165, 257, 228, 16, 77, 321, 425, 250)
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
   long r;
@@ -24,10 +38,8 @@ static long call6(long n, long a, long b, long c, long d, long e, long f) {
 }
 __asm__(".globl _start\n_start: xor %ebp,%ebp\n and $-16,%rsp\n call start\n");
 #elif defined(__i386__)
-enum { NR_read = 3, NR_write = 4, NR_close = 6, NR_mmap = 192, NR_nanosleep = 162, NR_getpid = 20, NR_socket = 359,
-       NR_connect = 362, NR_sendto = 369, NR_recvfrom = 371, NR_setsockopt = 366, NR_clone = 120, NR_exit = 252,
-       NR_kill = 37, NR_setsid = 66, NR_ptrace = 26, NR_unshare = 310, NR_mount = 21, NR_openat = 295,
-       NR_clock_gettime = 265, NR_ioctl = 54, NR_ftruncate = 93, NR_bpf = 357, NR_io_uring_setup = 425, NR_keyctl = 288 };
+NUMBERS(3, 4, 6, 192, 162, 20, 359, 362, 369, 371, 366, 120, 252, 37, 66, 26, 310, 21, 295, 265, 54, 93, 357,
+        425, 288)
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   long r, args[2] = {n, f};
   /* Five registers are taken, so number and sixth argument travel through memory. */
@@ -38,10 +50,8 @@ static long call6(long n, long a, long b, long c, long d, long e, long f) {
 }
 __asm__(".globl _start\n_start: xor %ebp,%ebp\n and $-16,%esp\n call start\n");
 #elif defined(__aarch64__)
-enum { NR_read = 63, NR_write = 64, NR_close = 57, NR_mmap = 222, NR_nanosleep = 101, NR_getpid = 172, NR_socket = 198,
-       NR_connect = 203, NR_sendto = 206, NR_recvfrom = 207, NR_setsockopt = 208, NR_clone = 220, NR_exit = 94,
-       NR_kill = 129, NR_setsid = 157, NR_ptrace = 117, NR_unshare = 97, NR_mount = 40, NR_openat = 56,
-       NR_clock_gettime = 113, NR_ioctl = 29, NR_ftruncate = 46, NR_bpf = 280, NR_io_uring_setup = 425, NR_keyctl = 219 };
+NUMBERS(63, 64, 57, 222, 101, 172, 198, 203, 206, 207, 208, 220, 94, 129, 157, 117, 97, 40, 56, 113, 29, 46,
+        280, 425, 219)
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   register long x8 __asm__("x8") = n, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c,
                 x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
@@ -50,10 +60,8 @@ static long call6(long n, long a, long b, long c, long d, long e, long f) {
 }
 __asm__(".globl _start\n_start: mov x29,#0\n bl start\n");
 #elif defined(__arm__)
-enum { NR_read = 3, NR_write = 4, NR_close = 6, NR_mmap = 192, NR_nanosleep = 162, NR_getpid = 20, NR_socket = 281,
-       NR_connect = 283, NR_sendto = 290, NR_recvfrom = 292, NR_setsockopt = 294, NR_clone = 120, NR_exit = 248,
-       NR_kill = 37, NR_setsid = 66, NR_ptrace = 26, NR_unshare = 337, NR_mount = 21, NR_openat = 322,
-       NR_clock_gettime = 263, NR_ioctl = 54, NR_ftruncate = 93, NR_bpf = 386, NR_io_uring_setup = 425, NR_keyctl = 311 };
+NUMBERS(3, 4, 6, 192, 162, 20, 281, 283, 290, 292, 294, 120, 248, 37, 66, 26, 337, 21, 322, 263, 54, 93, 386,
+        425, 311)
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   register long r7 __asm__("r7") = n, r0 __asm__("r0") = a, r1 __asm__("r1") = b, r2 __asm__("r2") = c,
                 r3 __asm__("r3") = d, r4 __asm__("r4") = e, r5 __asm__("r5") = f;
@@ -64,20 +72,10 @@ __asm__(".globl _start\n_start: mov r11,#0\n bl start\n");
 #elif defined(__mips__)
 #if defined(__mips64)
 #define BASE 5000
-enum { NR_read = BASE + 0, NR_write = BASE + 1, NR_close = BASE + 3, NR_mmap = BASE + 9, NR_nanosleep = BASE + 34,
-       NR_getpid = BASE + 38, NR_socket = BASE + 40, NR_connect = BASE + 41, NR_sendto = BASE + 43,
-       NR_recvfrom = BASE + 44, NR_setsockopt = BASE + 53, NR_clone = BASE + 55, NR_exit = BASE + 205,
-       NR_kill = BASE + 60, NR_setsid = BASE + 110, NR_ptrace = BASE + 99, NR_unshare = BASE + 262,
-       NR_mount = BASE + 160, NR_openat = BASE + 247, NR_clock_gettime = BASE + 222, NR_ioctl = BASE + 15,
-       NR_ftruncate = BASE + 75, NR_bpf = BASE + 315, NR_io_uring_setup = BASE + 425, NR_keyctl = BASE + 241 };
+NUMBERS(0, 1, 3, 9, 34, 38, 40, 41, 43, 44, 53, 55, 205, 60, 110, 99, 262, 160, 247, 222, 15, 75, 315, 425, 241)
 #else
 #define BASE 4000
-enum { NR_read = BASE + 3, NR_write = BASE + 4, NR_close = BASE + 6, NR_mmap = BASE + 90, NR_nanosleep = BASE + 166,
-       NR_getpid = BASE + 20, NR_socket = BASE + 183, NR_connect = BASE + 170, NR_sendto = BASE + 180,
-       NR_recvfrom = BASE + 176, NR_setsockopt = BASE + 181, NR_clone = BASE + 120, NR_exit = BASE + 246,
-       NR_kill = BASE + 37, NR_setsid = BASE + 66, NR_ptrace = BASE + 26, NR_unshare = BASE + 303,
-       NR_mount = BASE + 21, NR_openat = BASE + 288, NR_clock_gettime = BASE + 263, NR_ioctl = BASE + 54,
-       NR_ftruncate = BASE + 93, NR_bpf = BASE + 355, NR_io_uring_setup = BASE + 425, NR_keyctl = BASE + 282 };
+NUMBERS(3, 4, 6, 90, 166, 20, 183, 170, 180, 176, 181, 120, 246, 37, 66, 26, 303, 21, 288, 263, 54, 93, 355, 425, 282)
 #endif
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   register long v0 __asm__("$2") = n, a0 __asm__("$4") = a, a1 __asm__("$5") = b, a2 __asm__("$6") = c,
@@ -102,10 +100,7 @@ __asm__(".globl __start\n.globl _start\n.set noreorder\n__start:\n_start: move $
 __asm__(".globl __start\n.globl _start\n.set noreorder\n__start:\n_start: move $30,$0\n la $25,start\n addiu $29,$29,-32\n jalr $25\n nop\n.set reorder\n");
 #endif
 #elif defined(__powerpc__)
-enum { NR_read = 3, NR_write = 4, NR_close = 6, NR_mmap = 90, NR_nanosleep = 162, NR_getpid = 20, NR_socket = 326,
-       NR_connect = 328, NR_sendto = 335, NR_recvfrom = 337, NR_setsockopt = 339, NR_clone = 120, NR_exit = 234,
-       NR_kill = 37, NR_setsid = 66, NR_ptrace = 26, NR_unshare = 282, NR_mount = 21, NR_openat = 286,
-       NR_clock_gettime = 246, NR_ioctl = 54, NR_ftruncate = 93, NR_bpf = 361, NR_io_uring_setup = 425, NR_keyctl = 271 };
+NUMBERS(3, 4, 6, 90, 162, 20, 326, 328, 335, 337, 339, 120, 234, 37, 66, 26, 282, 21, 286, 246, 54, 93, 361, 425, 271)
 static long call6(long n, long a, long b, long c, long d, long e, long f) {
   register long r0 __asm__("r0") = n, r3 __asm__("r3") = a, r4 __asm__("r4") = b, r5 __asm__("r5") = c,
                 r6 __asm__("r6") = d, r7 __asm__("r7") = e, r8 __asm__("r8") = f;

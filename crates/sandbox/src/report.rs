@@ -127,11 +127,16 @@ fn contacts(run: &Run) -> Vec<(String, String)> {
 fn block(run: &Run) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     let names = run.seen.names.keys().filter(|name| !own_name(name));
-    lines.extend(names.map(|name| (format!("name {}", printable(name)), "asked for in the capture".into())));
-    lines.extend(run.seen.urls.iter().map(|url| (format!("url {}", printable(url)), "an HTTP request".into())));
+    lines.extend(names.map(|name| (format!("The name {}.", printable(name)), "asked for in the capture".into())));
+    lines.extend(
+        run.seen
+            .urls
+            .iter()
+            .map(|url| (format!("The place {}.", printable(url)), "an HTTP request in the capture".into())),
+    );
     lines.extend(run.outcome.files.iter().filter_map(|file| {
         let hash = file.sha256.as_ref()?;
-        Some((format!("file {hash}"), format!("left as {}", printable(&file.path))))
+        Some((format!("The file {hash}."), format!("left behind as {}", printable(&file.path))))
     }));
     lines.truncate(LISTED_MAX);
     if lines.is_empty() {

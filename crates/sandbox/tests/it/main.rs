@@ -9,27 +9,58 @@ use support::{ready, run_specimen, settings};
 const BOT: &str = "mode=raw\nports=23:9,2323:1\nsequence=target\nrate=100\nseconds=2\nbeacon=c2.example:6667\n\
                    beacon_seconds=1\nmarker=1";
 
-#[test]
-fn nine_architectures_behave_alike() {
+/// A test for each architecture: the specimen runs, does what it is told, and is seen doing it.
+macro_rules! architectures {
+    ($($name:ident $architecture:ident)*) => {
+        mod architectures {
+            $(#[test]
+            fn $name() {
+                super::behaves_as_told(noroshi_sandbox::Architecture::$architecture);
+            })*
+        }
+
+        #[test]
+        fn no_architecture_is_left_out() {
+            assert_eq!([$(Architecture::$architecture),*], Architecture::ALL);
+        }
+    };
+}
+architectures! {
+    i386 I386
+    amd64 Amd64
+    arm Arm
+    aarch64 Aarch64
+    mips Mips
+    mipsel Mipsel
+    mips64el Mips64el
+    powerpc Powerpc
+    ppc64le Ppc64le
+}
+
+fn behaves_as_told(architecture: Architecture) {
     if !ready() {
         return;
     }
-    for architecture in Architecture::ALL {
-        let run = run_specimen(&format!("specimen-{}", architecture.name()), &settings(20, BOT));
-        let said = format!("{}: {:?} {}", architecture.name(), run.outcome, run.trace_text);
-        assert_eq!(run.architecture, architecture);
-        assert_eq!(run.outcome.code, Some(0), "{said}");
-        assert_eq!(run.outcome.orphans, 0, "{said}");
-        let judged = judge(&run);
-        let has = |name: &str| judged.behaviours.iter().any(|one| one.name == name);
-        assert_eq!(judged.verdict, Verdict::Hostile, "{said}");
-        assert!(has("scans") && has("beacons") && has("hidden-file"), "{:?}\n{said}", judged.behaviours);
-        assert!(run.seen.names.contains_key("c2.example"));
-        let probes = run.seen.packets.rows.iter().filter(|row| row.tool_bits.any() && row.dport % 100 == 23).count();
-        assert!(probes > 50, "{probes} {said}");
-        assert!(run.seen.pcap.len() > 50 * 56);
-        assert!(run.trace.count("socket") > 0, "{said}");
+    let run = run_specimen(&format!("specimen-{}", architecture.name()), &settings(20, BOT));
+    let said = format!("{}: {:?} {}", architecture.name(), run.outcome, run.trace_text);
+    assert_eq!(run.architecture, architecture);
+    assert_eq!(run.outcome.code, Some(0), "{said}");
+    assert_eq!(run.outcome.orphans, 0, "{said}");
+    let judged = judge(&run);
+    let has = |name: &str| judged.behaviours.iter().any(|one| one.name == name);
+    assert_eq!(judged.verdict, Verdict::Hostile, "{said}");
+    assert!(has("scans") && has("beacons") && has("hidden-file"), "{:?}\n{said}", judged.behaviours);
+    assert!(run.seen.names.contains_key("c2.example"));
+    let probes = run.seen.packets.rows.iter().filter(|row| row.tool_bits.any() && row.dport % 100 == 23).count();
+    assert!(probes > 50, "{probes} {said}");
+    assert!(run.trace.count("socket") > 0, "{said}");
+    // The capture is a file that any reader of captures takes: as many packets as were sent, and the answers to them.
+    let mut reader = noroshi_packet::capture::Reader::new(std::io::Cursor::new(run.seen.pcap.clone())).unwrap();
+    let mut packets = 0;
+    while let Some(batch) = reader.next_batch() {
+        packets += noroshi_packet::decode::decode(batch, 0).rows.len() as u64;
     }
+    assert!(packets >= run.seen.sent, "{packets} of {}", run.seen.sent);
 }
 
 #[test]
@@ -40,10 +71,10 @@ fn a_report_has_evidence_for_each_sentence() {
     let run = run_specimen("specimen-arm", &settings(20, BOT));
     let text = report::text("specimen-arm", &run, &judge(&run));
     assert!(text.contains("Verdict: hostile"), "{text}");
-    for line in text.lines().filter(|line| line.starts_with("  It ")) {
-        assert!(line.contains('['), "{line}");
+    for line in text.lines().filter(|line| line.starts_with("  ")) {
+        assert!(line.contains('[') && line.ends_with(']'), "{line}");
     }
-    assert!(text.contains("ATT&CK T1046") && text.contains("name c2.example"), "{text}");
+    assert!(text.contains("ATT&CK T1046") && text.contains("The name c2.example."), "{text}");
 }
 
 #[test]
