@@ -22,7 +22,6 @@ crowd      10,000 simulated sensors come back after a restart; a change of polic
 storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once; a hub that is killed
            200 times while it warns: each mail arrives, and none says what another said
 abuse      300 runs of programs that try the sandbox's walls: nothing outside changes, all limits hold, no process is left
-storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once
 
 example: cargo xtask prove fuzz --minutes 60
 ";

@@ -26,7 +26,15 @@ pub(super) fn render(result: &Evaluation) -> String {
          assumed, no more.</p>",
         result.data, result.profiles, result.packets, result.families
     );
-    table(&mut page, result);
+    page.push_str("<h2>Families known by what darknets saw before <span class=\"tag\">generated data</span></h2>");
+    table(&mut page, &result.scores);
+    let _ = write!(
+        page,
+        "<h2>Families known by {} runs of samples in the sandbox, and nothing else <span class=\"tag\">generated data</span></h2>",
+        result.sandbox_runs
+    );
+    table(&mut page, &result.sandbox_scores);
+    let _ = write!(page, "<p>The majority baseline always names {}, the commonest.</p>", result.commonest);
     let named = |name: &str| result.scores.iter().find(|(group, _)| group == name).map(|(_, score)| score);
     if let (Some(large), Some(small)) = (named("/16"), named("/24")) {
         page.push_str("<h2>Accuracy over packets seen, and calibration <span class=\"tag\">generated data</span></h2>");
@@ -47,13 +55,13 @@ pub(super) fn render(result: &Evaluation) -> String {
     page
 }
 
-fn table(page: &mut String, result: &Evaluation) {
+fn table(page: &mut String, scores: &[(String, Score)]) {
     page.push_str(
-        "<h2>Scores <span class=\"tag\">generated data</span></h2><div class=\"scroll\"><table><tr><th>seen by</th><th>questions</th>\
+        "<div class=\"scroll\"><table><tr><th>seen by</th><th>questions</th>\
          <th>families</th><th>top-1</th><th>top-5</th><th>macro-F1</th><th>majority baseline</th><th>coverage</th>\
          <th>right when named</th><th>calibration error</th><th>new families</th><th>of them left unnamed</th></tr>",
     );
-    for (group, one) in &result.scores {
+    for (group, one) in scores {
         let _ = write!(
             page,
             "<tr><td>{group}</td><td>{}</td><td>{}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td>\
@@ -71,8 +79,7 @@ fn table(page: &mut String, result: &Evaluation) {
             one.unknown_abstained
         );
     }
-    let _ =
-        write!(page, "</table></div><p>The majority baseline always names {}, the commonest.</p>", result.commonest);
+    page.push_str("</table></div>");
 }
 
 fn x(part: f64) -> f64 {

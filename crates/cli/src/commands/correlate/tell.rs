@@ -2,7 +2,7 @@
 
 use super::{gather, percent, read};
 use crate::failure::Failure;
-use noroshi_correlate::feature::Dimension;
+use noroshi_correlate::feature::{Dimension, Token};
 use noroshi_correlate::joins::Join;
 use noroshi_correlate::{Model, Profile, Scratch, Verdict};
 use noroshi_malware::report::{Sentence, defang, say};
@@ -59,33 +59,40 @@ fn equal(join: &Join) -> Sentence {
 
 /// How probes look, in the dimensions that a person can use.
 pub(in crate::commands) fn probes(profile: &Profile) -> Vec<Sentence> {
-    const TOLD: [Dimension; 8] = [
-        Dimension::Port,
-        Dimension::Marks,
-        Dimension::Window,
-        Dimension::Options,
-        Dimension::Ttl,
-        Dimension::TargetStep,
-        Dimension::Rate,
-        Dimension::Rhythm,
+    const TOLD: [(Dimension, &str); 8] = [
+        (Dimension::Port, "Its probes go to"),
+        (Dimension::Marks, "Fingerprints of scanners that single probes carry:"),
+        (Dimension::Window, "Their TCP window:"),
+        (Dimension::Options, "Their TCP options:"),
+        (Dimension::Ttl, "Their hop limit when they leave:"),
+        (Dimension::TargetStep, "The next target of a source, against the one before:"),
+        (Dimension::Rate, "Probes that one source sends into the whole Internet:"),
+        (Dimension::Rhythm, "The gaps between a source's probes:"),
     ];
-    let evidence = format!("shares among {} packets of {} sources", profile.packets, profile.sources);
-    let told = TOLD.into_iter().filter_map(|dimension| {
+    let told = TOLD.into_iter().filter_map(|(dimension, begin)| {
         let mut values = profile.values(dimension).to_vec();
         values.sort_by(|a, b| b.1.total_cmp(&a.1));
         let listed: Vec<String> = values
             .iter()
             .take(4)
             .filter(|(_, share)| *share >= 0.02)
-            .map(
-                |(token, share)| {
-                    if *share > 0.995 { token.to_string() } else { format!("{token} ({})", percent(*share)) }
-                },
-            )
+            .map(|(token, share)| match *share > 0.995 {
+                true => word(token),
+                false => format!("{} ({})", word(token), percent(*share)),
+            })
             .collect();
-        let words = dimension.words();
-        let upper = words[..1].to_uppercase() + &words[1..];
-        (!listed.is_empty()).then(|| say(format!("{upper}: {}.", listed.join(", ")), evidence.clone()))
+        let evidence =
+            format!("{}; shares among {} packets of {} sources", dimension.words(), profile.packets, profile.sources);
+        (!listed.is_empty()).then(|| say(format!("{begin} {}.", listed.join(", ")), evidence))
     });
     told.collect()
+}
+
+/// A value as it stands in a sentence.
+fn word(token: &Token) -> String {
+    match token.to_string().as_str() {
+        "varied" => "a different one at each source".to_owned(),
+        "other" => "in no order".to_owned(),
+        text => text.to_owned(),
+    }
 }
