@@ -200,10 +200,10 @@ fn inside(value: &Value, text: &str) -> bool {
 
 fn gather_findings(state: &State, scope: &Scope, value: &Value, known: &mut Known) {
     let port = |have: Option<u16>| value.port.is_some() && have == value.port;
-    let seen = super::visible_attacks(state, scope);
+    let seen = super::seen::visible_attacks(state, scope);
     known.attacks =
         seen.filter(|attack| inside(value, &attack.victim) || port(attack.victim_port)).take(50).cloned().collect();
-    known.campaigns = super::visible_campaigns(state, scope)
+    known.campaigns = super::seen::visible_campaigns(state, scope)
         .filter(|campaign| {
             campaign.members.iter().any(|member| inside(value, member))
                 || value.port.is_some_and(|port| campaign.ports.contains(&port))
@@ -212,7 +212,7 @@ fn gather_findings(state: &State, scope: &Scope, value: &Value, known: &mut Know
         .map(super::cut_members)
         .collect();
     let about = |scan: &&ScanView| inside(value, &scan.source) || port(scan.port);
-    known.scans = super::visible_scans(state, scope).filter(about).take(50).cloned().collect();
+    known.scans = super::seen::visible_scans(state, scope).filter(about).take(50).cloned().collect();
     if let (ValueKind::Address, Some(prefix)) = (value.kind, value.prefix) {
         let labels = state.labels.get(&prefix.first()).cloned().unwrap_or_default();
         known.labels.extend(labels.into_iter().filter(|label| !known.labels.contains(label)).collect::<Vec<_>>());

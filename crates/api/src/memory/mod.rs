@@ -6,8 +6,11 @@ mod explore;
 mod lookup;
 mod merge;
 mod row;
+mod seen;
 mod sensors;
 mod warning;
+
+use seen::{visible_attacks, visible_campaigns, visible_scans};
 
 pub use lookup::{Figures, Value as LookupValue, read as read_value};
 pub use merge::Findings;
@@ -19,9 +22,9 @@ use crate::live::{Live, Seen};
 use crate::query::{Answer, Group, Measure, Query};
 use crate::scope::{Marking, Scope, Tlp};
 use crate::views::{
-    AttackView, CampaignView, CauseView, Count, Enrolment, Known, MemberView, MessageView, NewThing, NowView,
-    OutlookView, PacketView, Page, Policy, PolicyPreview, PolicyRevision, Rates, RulePreview, RuleTrial, SampleView,
-    ScanView, SensorState, SensorView, SessionDetail, SessionView, SurgeView, WarningView,
+    AttackView, CampaignView, CauseView, Count, Enrolment, Known, MemberView, MessageView, NowView, OutlookView,
+    PacketView, Page, Policy, PolicyPreview, PolicyRevision, Rates, RulePreview, RuleTrial, SampleView, ScanView,
+    SensorState, SensorView, SessionDetail, SessionView, SurgeView, WarningView,
 };
 use async_trait::async_trait;
 use noroshi_model::finding::{Attack, Campaign, Label, Scan};
@@ -275,22 +278,6 @@ pub fn finding_id(parts: &[&str]) -> String {
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn visible_attacks<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a AttackView> {
-    state.attacks.iter().filter(|attack| scope.sees(&attack.marking, lookup::about(&attack.victim)))
-}
-
-fn visible_campaigns<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a CampaignView> {
-    state.campaigns.iter().filter(|campaign| {
-        scope.sees(&campaign.marking, None)
-            || campaign.members.iter().any(|member| scope.sees(&campaign.marking, lookup::about(member)))
-    })
-}
-
-fn visible_scans<'a>(state: &'a State, scope: &'a Scope) -> impl Iterator<Item = &'a ScanView> {
-    let seen = |(marking, scan): &&(Marking, ScanView)| scope.sees(marking, lookup::about(&scan.source));
-    state.scans.iter().filter(seen).map(|(_, scan)| scan)
-}
-
 fn cut_members(campaign: &CampaignView) -> CampaignView {
     let mut cut = campaign.clone();
     cut.members.truncate(10);
@@ -311,34 +298,6 @@ fn statistics(state: &State, by: Field, from: Nanos, to: Nanos, slot_seconds: u6
     let query =
         Query { by: vec![by], filter: None, measure: Measure::Packets, from, to, slot_seconds, groups, series: 8 };
     explore::answer(&query, state.rows.iter(), &state.sensor_names)
-}
-
-impl Memory {
-    fn new_things(&self, state: &State, scope: &Scope, now: Nanos) -> Vec<NewThing> {
-        let recent = |at: Nanos| at.0 > now.0 - DAY;
-        let attacks = visible_attacks(state, scope).filter(|attack| recent(attack.first)).map(|attack| NewThing {
-            what: "attack".into(),
-            value: attack.id.clone(),
-            kind: attack.kind.clone(),
-            subject: attack.victim.clone(),
-            first: attack.first,
-            packets: attack.packets,
-            sources: attack.sources,
-        });
-        let campaigns = visible_campaigns(state, scope).filter(|campaign| recent(campaign.first)).map(|c| NewThing {
-            what: "campaign".into(),
-            value: c.id.clone(),
-            kind: c.tool.clone(),
-            subject: c.ports.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", "),
-            first: c.first,
-            packets: c.packets,
-            sources: c.sources,
-        });
-        let mut found: Vec<_> = attacks.chain(campaigns).collect();
-        found.sort_by_key(|thing| std::cmp::Reverse(thing.first));
-        found.truncate(12);
-        found
-    }
 }
 
 fn rates_of(answer: Answer) -> Rates {
