@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 /// Postings that one query reads at most. More finds hardly more (the rest are the commonest tokens), and costs about a
 /// nanosecond each.
-const POSTINGS_MAX: usize = 600_000;
+const POSTINGS_MAX: usize = 400_000;
 /// Profiles that are compared exactly.
 const CANDIDATES: usize = 300;
 /// Profiles that are handed on.
