@@ -119,11 +119,11 @@ impl Embedding {
     fn learn(&mut self, sentence: &[u32], noise: &Noise, rate: f32, change: &mut [f32]) {
         for (at, &centre) in sentence.iter().enumerate() {
             let window = 1 + (next(&mut self.state) % self.settings.window as u64) as usize;
-            for other in at.saturating_sub(window)..(at + window + 1).min(sentence.len()) {
-                if other != at {
-                    // As in the authors' program, the neighbour's vector learns to foretell the centre.
-                    self.pair(sentence[other], centre, noise, rate, change);
-                }
+            let before = &sentence[at.saturating_sub(window)..at];
+            let after = &sentence[at + 1..(at + window + 1).min(sentence.len())];
+            for &neighbour in before.iter().chain(after) {
+                // As in the authors' program, the neighbour's vector learns to foretell the centre.
+                self.pair(neighbour, centre, noise, rate, change);
             }
         }
     }
@@ -198,7 +198,7 @@ impl Noise {
     #[inline]
     fn draw(&self, state: &mut u64) -> u32 {
         let random = next(state);
-        let slot = ((random >> 32) * self.keep.len() as u64 >> 32) as usize;
+        let slot = (((random >> 32) * self.keep.len() as u64) >> 32) as usize;
         let coin = (random & 0xff_ffff) as f32 / 16_777_216.0;
         if coin < self.keep[slot] { slot as u32 } else { self.alias[slot] }
     }

@@ -95,6 +95,9 @@ pub struct Blocklist {
     pub lists: Vec<List>,
 }
 
+/// Where a source was, by sensor: days since, days, observations.
+type Places = HashMap<u16, (u32, u32, u32)>;
+
 /// What a source did at a sensor on a day.
 type Visits = HashMap<(Addr, u16), u32>;
 
@@ -177,8 +180,7 @@ fn days(sightings: &Sightings) -> Option<Days> {
 /// The candidates of every sensor on a day, from the days before it.
 fn candidates(days: &Days, day: usize) -> Vec<Vec<Candidate>> {
     let from = day.saturating_sub(WINDOW as usize);
-    // Per source: for each sensor, days since, days, observations.
-    let mut seen: HashMap<Addr, HashMap<u16, (u32, u32, u32)>> = HashMap::new();
+    let mut seen: HashMap<Addr, Places> = HashMap::new();
     let mut anywhere: HashMap<Addr, (u32, u32)> = HashMap::new();
     let mut networks: Vec<HashSet<Prefix>> = vec![HashSet::new(); days.sensors];
     for (at, visits) in days.visits[from..day].iter().enumerate() {
@@ -196,7 +198,7 @@ fn candidates(days: &Days, day: usize) -> Vec<Vec<Candidate>> {
             }
         }
     }
-    let mut sources: Vec<(Addr, HashMap<u16, (u32, u32, u32)>)> = seen.into_iter().collect();
+    let mut sources: Vec<(Addr, Places)> = seen.into_iter().collect();
     sources.sort_unstable_by_key(|source| source.0);
     let yesterday = day.checked_sub(1).map(|day| &days.visits[day]);
     (0..days.sensors)

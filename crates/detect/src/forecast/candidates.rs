@@ -25,10 +25,13 @@ const ROWS_MIN: usize = 20;
 const LINEAR_PENALTY: f64 = 0.3;
 const COUNT_PENALTY: f64 = 3.0;
 
+/// From a history to the next value.
+type Method<'a> = &'a dyn Fn(&[f64]) -> Option<f64>;
+
 /// Naive forecasts; NaN where undefined. For a sum, each method goes on from its own forecasts.
 pub(super) fn naive(history: &[f64], plan: &Plan) -> Vec<f64> {
     let season = plan.season;
-    let methods: [&dyn Fn(&[f64]) -> Option<f64>; 6] = [
+    let methods: [Method<'_>; 6] = [
         &naive::last,
         &|history| naive::seasonal(history, season),
         &|history| naive::drift(history).map(|value| value.max(0.0)),

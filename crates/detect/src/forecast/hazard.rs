@@ -291,7 +291,7 @@ mod tests {
                 for _ in 0..3 {
                     hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
                 }
-                *value = if (hash >> 40) % 60 == 0 { 900.0 } else { 12.0 + (day % 3) as f64 };
+                *value = if (hash >> 40).is_multiple_of(60) { 900.0 } else { 12.0 + (day % 3) as f64 };
             }
         }
         for hazards in hazards(&series) {

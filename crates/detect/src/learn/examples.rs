@@ -130,7 +130,7 @@ impl Collector {
 
     fn keep(&mut self, rows: &[Row], class: u8) {
         self.made += 1;
-        if self.made % (1 << self.thinned) != 0 {
+        if !self.made.is_multiple_of(1 << self.thinned) {
             return;
         }
         if self.found.len() >= EXAMPLES_MAX {
