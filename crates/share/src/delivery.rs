@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// How the mail server is reached.
@@ -111,8 +111,13 @@ pub struct Delivery {
     smtp: Option<AsyncSmtpTransport<Tokio1Executor>>,
 }
 
-/// A letter, and what its courier said.
-type Outcome = (Letter, Result<(), Refusal>);
+/// What a courier said of a letter. It waits with its next letter until this one is noted, so that a hub that is killed
+/// sends at most one letter of each recipient again.
+struct Said {
+    letter: Letter,
+    result: Result<(), Refusal>,
+    noted: oneshot::Sender<()>,
+}
 
 impl Delivery {
     /// Ready to work; opens no connection yet.
@@ -128,17 +133,21 @@ impl Delivery {
             lanes.entry(letter.alert.recipient.0.clone()).or_default().push(letter);
         }
         let mut round = Round::default();
-        let mut tasks: JoinSet<Vec<Outcome>> = JoinSet::new();
+        let (say, mut said) = mpsc::channel(LANES_MAX);
+        let mut tasks = JoinSet::new();
         let mut lanes = lanes.into_values();
         loop {
             while tasks.len() < LANES_MAX
                 && let Some(letters) = lanes.next()
             {
-                tasks.spawn(serve(self.settings.clone(), self.smtp.clone(), letters));
+                tasks.spawn(serve(self.settings.clone(), self.smtp.clone(), letters, say.clone()));
             }
-            let Some(done) = tasks.join_next().await else { return Ok(round) };
-            for (letter, result) in done.unwrap_or_default() {
-                note(outbox, &letter, result, clock.now(), &mut round).await?;
+            if tasks.is_empty() {
+                return Ok(round);
+            }
+            tokio::select! {
+                Some(one) = said.recv() => note(outbox, one, clock.now(), &mut round).await?,
+                Some(_) = tasks.join_next() => {}
             }
         }
     }
@@ -149,7 +158,8 @@ impl Delivery {
     /// courier waiting delays nobody else.
     pub async fn run(&self, outbox: &Outbox, clock: &dyn Clock, news: &Notify) -> Result<(), OutboxError> {
         let mut busy: BTreeSet<String> = BTreeSet::new();
-        let mut tasks: JoinSet<(String, Vec<Outcome>)> = JoinSet::new();
+        let (say, mut said) = mpsc::channel(LANES_MAX);
+        let mut tasks: JoinSet<String> = JoinSet::new();
         loop {
             let mut lanes: BTreeMap<String, Vec<Letter>> = BTreeMap::new();
             if tasks.len() < LANES_MAX {
@@ -159,23 +169,21 @@ impl Delivery {
             }
             for (recipient, letters) in lanes.into_iter().take(LANES_MAX.saturating_sub(tasks.len())) {
                 busy.insert(recipient.clone());
-                let (settings, smtp) = (self.settings.clone(), self.smtp.clone());
-                tasks.spawn(async move { (recipient, serve(settings, smtp, letters).await) });
+                let serving = serve(self.settings.clone(), self.smtp.clone(), letters, say.clone());
+                tasks.spawn(async move {
+                    serving.await;
+                    recipient
+                });
             }
             tokio::select! {
-                Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                    let Ok((recipient, letters)) = done else {
-                        // A courier that panicked took its recipient's name with it: all are free again once every
-                        // other one is back.
-                        if tasks.is_empty() { busy.clear() }
-                        continue;
-                    };
-                    let mut round = Round::default();
-                    for (letter, result) in letters {
-                        note(outbox, &letter, result, clock.now(), &mut round).await?;
-                    }
-                    busy.remove(&recipient);
-                }
+                Some(one) = said.recv() => note(outbox, one, clock.now(), &mut Round::default()).await?,
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => match done {
+                    Ok(recipient) => drop(busy.remove(&recipient)),
+                    // A courier that panicked took its recipient's name with it: all are free again once every other
+                    // one is back.
+                    Err(_) if tasks.is_empty() => busy.clear(),
+                    Err(_) => {}
+                },
                 () = news.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
@@ -188,26 +196,21 @@ async fn serve(
     settings: Arc<Settings>,
     smtp: Option<AsyncSmtpTransport<Tokio1Executor>>,
     letters: Vec<Letter>,
-) -> Vec<Outcome> {
-    let mut done = Vec::with_capacity(letters.len());
+    say: mpsc::Sender<Said>,
+) {
     for letter in letters {
         let result = hand_over(&settings, smtp.as_ref(), &letter).await;
         let stop = matches!(result, Err(Refusal::Later(_)));
-        done.push((letter, result));
-        if stop {
-            break;
+        let (noted, wait) = oneshot::channel();
+        let said = say.send(Said { letter, result, noted }).await.is_ok() && wait.await.is_ok();
+        if stop || !said {
+            return;
         }
     }
-    done
 }
 
-async fn note(
-    outbox: &Outbox,
-    letter: &Letter,
-    result: Result<(), Refusal>,
-    now: Nanos,
-    round: &mut Round,
-) -> Result<(), OutboxError> {
+async fn note(outbox: &Outbox, said: Said, now: Nanos, round: &mut Round) -> Result<(), OutboxError> {
+    let Said { letter, result, noted } = said;
     let alert = &letter.alert;
     match result {
         Ok(()) => {
@@ -217,7 +220,7 @@ async fn note(
         Err(Refusal::Later(reason)) if now.seconds_since(letter.queued) < GIVE_UP_SECONDS as f64 => {
             let reason = safe::line(&reason);
             tracing::warn!(alert = %alert.id, recipient = %alert.recipient, %reason, "delivery put off");
-            outbox.put_off(&alert.id, next_attempt(letter, now), &reason).await?;
+            outbox.put_off(&alert.id, next_attempt(&letter, now), &reason).await?;
             round.put_off += 1;
         }
         Err(Refusal::Later(reason) | Refusal::Never(reason)) => {
@@ -227,6 +230,8 @@ async fn note(
             round.failed += 1;
         }
     }
+    // The courier may have been stopped meanwhile.
+    let _ = noted.send(());
     Ok(())
 }
 
