@@ -5,6 +5,7 @@
 
 pub mod columnar;
 pub mod filter;
+mod pages;
 pub mod rows;
 
 use crate::inputs::Input;
