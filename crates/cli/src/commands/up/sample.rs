@@ -75,7 +75,7 @@ impl Sample {
         }
         let mut lines = String::new();
         for (number, (builder, _)) in families.iter().enumerate() {
-            let profile = builder.finish(&format!("made-up sample {}", number + 1), Origin::Sandbox);
+            let profile = builder.finish(&format!("made-up sample {}", number + 1), Origin::Darknet);
             let label = Some(format!("made-up family {}", number + 1));
             let _ = writeln!(lines, "{}", Profile { label, ..profile }.to_json());
         }
