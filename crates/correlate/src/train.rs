@@ -196,7 +196,7 @@ fn ask(index: &Index, model: &Model, later: &[&Profile], practice: &Practice, sa
             if of(one) {
                 !hidden
             } else {
-                mix(salt << 48 | (k as u64) << 20 | u64::from(one.family)).is_multiple_of(practice.one_in)
+                mix((salt << 48) | ((k as u64) << 20) | u64::from(one.family)).is_multiple_of(practice.one_in)
             }
         });
         let right = candidates.iter().position(of).unwrap_or(candidates.len());

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 /// Packets that are worked on together: the more there are, the more of them share what is fetched from memory of their
-/// source and destination, and the more memory waits (80 bytes each). From 160,000 to 320,000 a twentieth of all
-/// processor time goes; beyond, what waits outweighs it.
+/// source and destination, and the more memory waits (80 bytes each). 640,000 instead of 160,000 took 5.4 instead of 6.1
+/// seconds of user time for ten million packets; half of that many keeps the memory within bounds.
 const GROUP_PACKETS: usize = 320_000;
 /// Packets of the first group, from which the gap that ends a scan is known.
 const FIRST_PACKETS: usize = 160_000;

@@ -288,7 +288,7 @@ mod tests {
     fn packet(n: u64, begin: Nanos) -> Packet {
         let mut row = Packet { ts: Nanos(begin.0 + n as i64 * SECOND / 10), ..Packet::BLANK };
         row.has = Has(Has::IP.0 | Has::PORTS.0 | Has::TCP.0 | Has::TIME.0 | Has::IP_ID.0);
-        row.src = Addr::v4(0x0b00_0000 | (n % u64::from(SOURCES)) as u32 * 257);
+        row.src = Addr::v4(0x0b00_0000 + (n % u64::from(SOURCES)) as u32 * 257);
         row.dst = Addr::v4(0xc612_0000 | (n.wrapping_mul(2_654_435_761) & 0xffff) as u32);
         (row.proto, row.transport) = (proto::TCP, Transport::Tcp);
         (row.dport, row.sport) = (if n.is_multiple_of(10) { 2323 } else { 23 }, 1024 + (n * 7 % 60_000) as u16);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn campaign(begin: Nanos) -> Campaign {
-        let members = (0..SOURCES).map(|n| Addr::v4(0x0b00_0000 | n * 257)).collect();
+        let members = (0..SOURCES).map(|n| Addr::v4(0x0b00_0000 + n * 257)).collect();
         Campaign {
             id: "tcp-23".into(),
             ports: vec![23, 2323],

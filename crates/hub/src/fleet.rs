@@ -40,6 +40,9 @@ pub fn nanos(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64
 }
 
+/// A network that gets no replies, and for how many seconds.
+pub type Mute = (Prefix, u32);
+
 /// A policy request with its revision.
 pub type Request = (u64, Policy);
 
@@ -67,7 +70,7 @@ pub struct Fleet {
     pub(crate) watch: Mutex<crate::watch::Watch>,
     /// Networks that lures must not answer, and until when.
     mutes: Mutex<HashMap<Prefix, SystemTime>>,
-    muted: broadcast::Sender<(Prefix, u32)>,
+    muted: broadcast::Sender<Mute>,
 }
 
 /// Mutes that a sensor which reads slowly may miss none of.
@@ -274,7 +277,7 @@ impl Fleet {
     }
 
     /// Mutes in force, and those to come.
-    pub fn mutes(&self) -> (Vec<(Prefix, u32)>, broadcast::Receiver<(Prefix, u32)>) {
+    pub fn mutes(&self) -> (Vec<Mute>, broadcast::Receiver<Mute>) {
         let mutes = self.mutes.lock().expect("no panic while held");
         let coming = self.muted.subscribe();
         let left = |until: &SystemTime| until.duration_since(now()).map_or(0, |left| left.as_secs() as u32);

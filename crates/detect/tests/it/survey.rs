@@ -35,8 +35,11 @@ fn write(path: &Path, packets: impl Iterator<Item = (u32, Vec<u8>)>) {
     }
 }
 
+/// The port and the mark (0: Mirai's) of a source's probe by its number.
+type Probe = fn(u32) -> (u16, u32);
+
 /// Each source goes through the whole space once, in an order of its own.
-fn day(path: &Path, sources: &[(u32, fn(u32) -> (u16, u32))]) -> Findings {
+fn day(path: &Path, sources: &[(u32, Probe)]) -> Findings {
     let packets = (0..ADDRESSES).flat_map(|n| {
         sources.iter().map(move |(source, probe)| {
             let destination = DARKNET + (n.wrapping_mul(2_654_435_761) % ADDRESSES);
