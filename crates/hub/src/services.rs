@@ -25,8 +25,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Pause between moves, so that a busy journal is moved in few large commits.
-const MOVE_EVERY: Duration = Duration::from_secs(2);
+/// Pause between moves, so that a journal is moved in few large commits: each costs some twenty tables a file. What must
+/// not wait (detectors, the live picture) reads the journal.
+const MOVE_EVERY: Duration = Duration::from_secs(5);
 /// Pause between rounds of keeping the lake.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 

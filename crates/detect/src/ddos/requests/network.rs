@@ -1,6 +1,7 @@
 //! Requests in the name of a whole network: carpet bombing (methods C3).
 
-use super::{CARPET_GAP_SECONDS, CARPET_VICTIMS_MIN, LOW, RequestAttack, Told, is_due, kept};
+use super::talk::{Told, is_due};
+use super::{CARPET_GAP_SECONDS, CARPET_VICTIMS_MIN, LOW, RequestAttack, kept};
 use crate::config::thresholds;
 use noroshi_model::finding::{Attack, AttackKind, Vector, Victim};
 use noroshi_model::request::Request;
