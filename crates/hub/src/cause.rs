@@ -124,7 +124,8 @@ pub async fn of_sources(
     let conditions = format!(
         "ts >= timestamp '{}' and ts <= timestamp '{}' and src in ({})",
         first.rfc3339(),
-        last.rfc3339(),
+        // The lake keeps microseconds apart from what is left of them.
+        Nanos(last.0.saturating_add(1000)).rfc3339(),
         members.join(", ")
     );
     for batch in lake.packets(&conditions, PACKETS, LIMITS).await? {
@@ -217,9 +218,7 @@ async fn waiting(lake: &Lake, done: &BTreeSet<String>) -> Result<Vec<(String, Pr
         }
         let members: Vec<Addr> = members.split(' ').filter_map(|text| text.parse().ok()).collect();
         let at = |place: usize| Nanos(row[place].as_i64().unwrap_or(0).saturating_mul(1000));
-        // A microsecond more: the lake's clock is cut to them.
-        let times = (at(2), Nanos(at(3).0.saturating_add(1000)));
-        found.push((key.clone(), of_sources(lake, &key, &members, times, space(lake).await?).await?));
+        found.push((key.clone(), of_sources(lake, &key, &members, (at(2), at(3)), space(lake).await?).await?));
     }
     let sessions = "select concat(sensor, '~', origin, '~', session), array_to_string(hashes, chr(31)), \
                     array_to_string(urls, chr(31)), array_to_string(credentials, chr(31)) from sessions \
