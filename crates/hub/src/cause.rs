@@ -7,7 +7,7 @@
 use crate::questions::now;
 use crate::services::{Context, ServiceResult};
 use noroshi_correlate::live::{Correlator, Link, RECENT_MAX};
-use noroshi_correlate::profile::{Exact, LINE_BYTES_MAX};
+use noroshi_correlate::profile::{EXACT_MAX, Exact, LINE_BYTES_MAX};
 use noroshi_correlate::{Builder, Model, Origin, Profile};
 use noroshi_model::findings::{LinkRow, links};
 use noroshi_model::{Addr, Nanos, tables};
@@ -15,7 +15,7 @@ use noroshi_store::journal::Recorder;
 use noroshi_store::{Lake, Limits, QueryError};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
@@ -81,7 +81,8 @@ impl Known {
         paths.sort();
         let mut explained = Vec::new();
         for path in paths {
-            let Ok(meta) = path.metadata() else { continue };
+            // A pipe or a device would keep the hub waiting.
+            let Some(meta) = path.metadata().ok().filter(|meta| meta.is_file()) else { continue };
             let stamp = (meta.modified().ok(), meta.len());
             if self.files.get(&path) != Some(&stamp) {
                 explained.extend(self.learn(&path));
@@ -93,15 +94,24 @@ impl Known {
 
     fn learn(&mut self, path: &Path) -> Vec<Link> {
         let Ok(file) = std::fs::File::open(path) else { return Vec::new() };
+        let (mut reader, mut line, mut number) = (std::io::BufReader::new(file), Vec::new(), 0);
         let mut explained = Vec::new();
-        for (number, line) in std::io::BufReader::new(file).split(b'\n').enumerate() {
-            let Ok(line) = line else { break };
-            if line.is_empty() || line.len() > LINE_BYTES_MAX || self.len() >= PROFILES {
-                continue;
+        while self.len() < PROFILES {
+            line.clear();
+            number += 1;
+            // One byte more than allowed tells that a line is too long, without reading it.
+            match reader.by_ref().take(LINE_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => break,
+                Ok(_) if !line.ends_with(b"\n") && line.len() > LINE_BYTES_MAX => {
+                    tracing::warn!(path = %path.display(), line = number, "a line is too long; the rest is not read");
+                    break;
+                }
+                Ok(_) if line.trim_ascii().is_empty() => continue,
+                Ok(_) => {}
             }
-            match Profile::from_json(&line) {
+            match Profile::from_json(line.trim_ascii_end()) {
                 Ok(profile) => explained.extend(self.correlator.learn(&profile)),
-                Err(error) => tracing::warn!(path = %path.display(), line = number + 1, %error, "no profile"),
+                Err(error) => tracing::warn!(path = %path.display(), line = number, %error, "no profile"),
             }
         }
         explained
@@ -137,10 +147,10 @@ pub async fn of_sources(
 /// The profile of a dialogue: what it shares exactly with samples.
 pub fn of_session(name: &str, hashes: &[String], urls: &[String], credentials: &[String]) -> Profile {
     let exact = Exact {
-        hashes: hashes.iter().map(|hash| hash.to_lowercase()).collect(),
-        urls: urls.to_vec(),
+        hashes: hashes.iter().take(EXACT_MAX).map(|hash| hash.to_lowercase()).collect(),
+        urls: urls.iter().take(EXACT_MAX).cloned().collect(),
         hosts: Vec::new(),
-        credentials: credentials.to_vec(),
+        credentials: credentials.iter().take(EXACT_MAX).cloned().collect(),
     };
     Profile { name: name.to_owned(), exact, ..Profile::default() }
 }
@@ -302,7 +312,8 @@ mod tests {
         let mut builder = Builder::new(65_536);
         (0..PACKETS_SENT).for_each(|n| builder.add(&packet(n + 77, begin), &[]));
         let profile = Profile { label: Some("telnet-bot".into()), ..builder.finish(name, Origin::Sandbox) };
-        format!("{}\nthis line is no profile\n", profile.to_json())
+        let endless = "x".repeat(2 * LINE_BYTES_MAX);
+        format!("this line is no profile\n\n{}\n{endless}", profile.to_json())
     }
 
     fn campaign(begin: Nanos) -> Campaign {
