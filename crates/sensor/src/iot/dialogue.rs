@@ -14,6 +14,8 @@ use std::sync::Arc;
 const STEPS: usize = 2_000;
 /// Bytes of one text kept in the row; the recording has more.
 const TEXT: usize = 8 << 10;
+/// Characters of an answer kept in the row: enough to see what the visitor saw; the recording has all.
+const ANSWER: usize = 1 << 10;
 /// Bytes of all texts kept in the row: with its lists a row stays far below what one batch may carry.
 const TEXTS: usize = 512 << 10;
 
@@ -172,12 +174,17 @@ impl Dialogue {
             return Said { exit: true, ..Said::default() };
         }
         let text: String = String::from_utf8_lossy(line).chars().take(TEXT).collect();
-        if !text.trim().is_empty() && self.session.commands.len() < STEPS && self.texts < TEXTS {
-            self.session.commands.push(text.clone());
-            self.step(now, "command", json!({"command": text}));
-        }
         let known = self.shell.urls.len();
         let said = self.shell.line(line, now);
+        if !text.trim().is_empty() && self.session.commands.len() < STEPS && self.texts < TEXTS {
+            self.session.commands.push(text.clone());
+            let answer: String = String::from_utf8_lossy(&said.output).chars().take(ANSWER).collect();
+            let fields = match answer.is_empty() {
+                true => json!({"command": text}),
+                false => json!({"command": text, "answer": answer}),
+            };
+            self.step(now, "command", fields);
+        }
         for at in known..self.shell.urls.len() {
             let url = self.shell.urls[at].clone();
             self.step(now, "url", json!({"url": url}));
