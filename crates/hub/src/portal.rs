@@ -42,6 +42,8 @@ use tokio::net::TcpListener;
 
 /// The sensor that replays the sample day of `noroshi up --demo`. What it saw is kept apart, and can be removed.
 pub const SAMPLE_SENSOR: &str = "sample";
+/// File of the sample's profiles, in the folder of all profiles.
+pub const SAMPLE_PROFILES: &str = "sample-made-up.ndjson";
 /// Owner of findings in what it saw.
 const SAMPLE_OWNER: &str = "sample data";
 /// Packets that detectors look at, about 200 bytes each; without a lake the portal shows as many.
@@ -306,5 +308,16 @@ pub(crate) async fn forget(context: &Context, name: &str) -> Result<(), HubError
         tokio::time::sleep(TICK).await;
     }
     lake.forget_sensor(name).await?;
+    if name == SAMPLE_SENSOR {
+        let data = &context.config.data;
+        let file = crate::cause::profiles_folder(data).join(SAMPLE_PROFILES);
+        match tokio::fs::remove_file(&file).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(HubError::io(file, "remove")(error));
+            }
+            // What is known cannot be unlearned one by one; the rest is read again within seconds.
+            _ => *context.known.lock().await = crate::cause::Known::new(data),
+        }
+    }
     Ok(())
 }

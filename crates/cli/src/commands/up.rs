@@ -1,15 +1,19 @@
 //! `noroshi up`: everything on this machine, as an ordinary user.
 
 mod sample;
+mod visitors;
 
 use super::hub::{runtime, serve};
 use crate::failure::Failure;
 use noroshi_hub::{Config, Hub, services};
+use noroshi_model::Nanos;
+use noroshi_store::journal::Recorder;
 use sample::Sample;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use tokio::process::{Child, Command};
+use visitors::{Visitors, record};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +27,9 @@ Then, in another terminal:
 const DEMO_SENSOR: &str = noroshi_hub::portal::SAMPLE_SENSOR;
 /// How often the demo looks whether it was removed.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The demo's honeypot gets a visitor so often.
+const VISITOR_EVERY: std::time::Duration = std::time::Duration::from_secs(45);
 
 /// Start everything on this machine: hub, journal, lake, detectors, warnings, portal, sensor endpoint. Members are read
 /// from members.toml in the data folder, when it is there; without one nobody is told anything.
@@ -81,6 +88,8 @@ impl Drop for Demo {
 impl Demo {
     async fn start(hub: &Hub, sample: &Sample) -> Result<Demo, Failure> {
         let state = sample.folder.join("sensor");
+        let visitors = sample.visitors()?;
+        let recorder = hub.context().journal.recorder(DEMO_SENSOR);
         if !state.join("identity.json").exists() || is_revoked(hub.context()).await {
             let name = DEMO_SENSOR.parse().map_err(Failure::failed)?;
             let address = hub.context().sensor_address.to_string();
@@ -91,14 +100,17 @@ impl Demo {
                     .hint("start again; if it repeats, move the sample folder away")
                     .at(sample.folder.display()));
             }
+            record(&recorder, &visitors.day(now())).await?;
         }
         let mut command = sensor(&state)?;
         command.args(["run", "--until-now", "--stay", "--replay"]);
         command.arg(&sample.day).arg("--then").arg(&sample.living);
         let running = command.spawn()?;
-        let line = format!("SAMPLE DATA: sensor \"{DEMO_SENSOR}\" replays a generated day; nothing of it was observed");
+        let line = format!(
+            "SAMPLE DATA: sensor \"{DEMO_SENSOR}\" replays a generated day, and its honeypot has scripted visitors; nothing of it was observed"
+        );
         drop(hub.context().notices.send(line));
-        Ok(Demo(tokio::spawn(until_removed(running, hub.context().clone()))))
+        Ok(Demo(tokio::spawn(until_removed(running, hub.context().clone(), visitors, recorder))))
     }
 }
 
@@ -107,11 +119,26 @@ async fn is_revoked(context: &noroshi_hub::Context) -> bool {
     sensors.iter().any(|sensor| sensor.name == DEMO_SENSOR && sensor.status == "revoked")
 }
 
-async fn until_removed(mut running: Child, context: noroshi_hub::Context) {
+async fn until_removed(mut running: Child, context: noroshi_hub::Context, mut visitors: Visitors, recorder: Recorder) {
+    let mut visit = tokio::time::interval(VISITOR_EVERY);
+    visit.tick().await; // the first tick is at once
+    let mut look = tokio::time::interval(LOOK_EVERY);
     while !is_revoked(&context).await {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::select! {
+            _ = look.tick() => continue,
+            _ = visit.tick() => {}
+        }
+        let visitor = visitors.next(now());
+        if let Err(failure) = record(&recorder, visitor.as_slice()).await {
+            drop(context.notices.send(format!("a visitor of the sample is not shown: {failure}")));
+        }
     }
     drop(running.kill().await);
+}
+
+fn now() -> Nanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Nanos(since.map_or(0, |since| since.as_nanos() as i64))
 }
 
 fn sensor(state: &Path) -> Result<Command, Failure> {

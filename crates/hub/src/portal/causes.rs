@@ -3,7 +3,7 @@
 use crate::cause::{of_session as profile_of_session, of_sources, space};
 use crate::services::Context;
 use noroshi_api::backend::{Answered, BackendError};
-use noroshi_api::views::{CampaignView, CandidateView, CauseView, JoinView, SessionView};
+use noroshi_api::views::{CampaignView, CandidateView, CauseView, JoinView, SampleView, SessionView};
 use noroshi_correlate::live::Link;
 use noroshi_correlate::{Model, Profile};
 use noroshi_model::Addr;
@@ -26,6 +26,15 @@ pub(super) async fn of_campaign(context: &Context, campaign: &CampaignView) -> A
 pub(super) async fn of_session(context: &Context, session: &SessionView) -> Answered<CauseView> {
     let profile = profile_of_session(&session.id, &session.hashes, &session.urls, &session.credentials);
     Ok(look(context, &profile).await)
+}
+
+/// Names the families of files that are known by their hash.
+pub(super) async fn families(context: &Context, samples: &mut [SampleView]) {
+    let mut known = context.known.lock().await;
+    for sample in samples {
+        let link = known.look(&profile_of_session("", std::slice::from_ref(&sample.hash), &[], &[]));
+        sample.family = link.joins.into_iter().find_map(|join| join.owner.label);
+    }
 }
 
 async fn look(context: &Context, profile: &Profile) -> CauseView {

@@ -374,7 +374,11 @@ impl Backend for House {
 
     async fn samples(&self, scope: &Scope, slice: Slice) -> Answered<Page<SampleView>> {
         match &self.past {
-            Some(past) => past.samples(slice).await,
+            Some(past) => {
+                let mut page = past.samples(slice).await?;
+                causes::families(&self.context, &mut page.items).await;
+                Ok(page)
+            }
             None => self.memory.samples(scope, slice).await,
         }
     }

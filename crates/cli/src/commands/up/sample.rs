@@ -1,6 +1,8 @@
 //! The sample: a generated day, an hour that goes round for ever, two organisations, and countries that are made up.
 
+use super::visitors::{Family, Visitors};
 use crate::failure::Failure;
+use noroshi_correlate::profile::Exact;
 use noroshi_correlate::{Builder, Origin, Profile};
 use noroshi_model::finding::{AttackKind, Tool, Victim};
 use noroshi_model::{Addr, Prefix};
@@ -21,6 +23,9 @@ const LIVING_SCENARIO: &str = "living-hour";
 /// Seed of what is observed, and of another world from which samples are made up.
 const SEED: u64 = 1;
 const SAMPLES_SEED: u64 = 2;
+
+/// Folder of that other world.
+const OTHER_WORLD: &str = "samples";
 
 /// Name of the table of countries: whoever reads it is told that nothing in it was looked up.
 const COUNTRIES_NAME: &str = "sample-countries-made-up";
@@ -55,13 +60,12 @@ impl Sample {
     /// Lays down profiles of made-up samples, so that campaigns have something to be compared with: the groups of another
     /// world, under names that say so.
     pub fn profiles(&self, folder: &Path) -> Result<(), Failure> {
-        let path = folder.join("sample-made-up.ndjson");
+        let path = folder.join(noroshi_hub::portal::SAMPLE_PROFILES);
         if path.exists() {
             return Ok(());
         }
-        let other = self.folder.join("samples");
-        let capture = world(&other, DAY_SCENARIO, DAY_PACKETS, SAMPLES_SEED)?;
-        let truth: Truth = serde_json::from_slice(&std::fs::read(other.join("truth.json"))?)?;
+        let capture = world(&self.folder.join(OTHER_WORLD), DAY_SCENARIO, DAY_PACKETS, SAMPLES_SEED)?;
+        let truth = self.truth(OTHER_WORLD)?;
         let space = truth.monitored.iter().map(|prefix| prefix.size() as u64).sum();
         let mut families: Vec<(Builder, BTreeSet<Addr>)> =
             truth.groups.iter().map(|group| (Builder::new(space), group.members.iter().copied().collect())).collect();
@@ -74,13 +78,23 @@ impl Sample {
             }
         }
         let mut lines = String::new();
-        for (number, (builder, _)) in families.iter().enumerate() {
-            let profile = builder.finish(&format!("made-up sample {}", number + 1), Origin::Darknet);
-            let label = Some(format!("made-up family {}", number + 1));
-            let _ = writeln!(lines, "{}", Profile { label, ..profile }.to_json());
+        for ((builder, _), family) in families.iter().zip(Family::of(&truth)) {
+            let profile = builder.finish(&family.hash, Origin::Darknet);
+            let exact = Exact { hashes: vec![family.hash], urls: vec![family.url], ..Exact::default() };
+            let _ = writeln!(lines, "{}", Profile { label: Some(family.name), exact, ..profile }.to_json());
         }
         std::fs::create_dir_all(folder)?;
         Ok(std::fs::write(&path, lines)?)
+    }
+
+    /// Who visits the sample's honeypot.
+    pub fn visitors(&self) -> Result<Visitors, Failure> {
+        Visitors::new(&self.truth("")?, &self.truth(OTHER_WORLD)?, noroshi_hub::portal::SAMPLE_SENSOR)
+    }
+
+    /// What is true in the world of that folder.
+    fn truth(&self, world: &str) -> Result<Truth, Failure> {
+        Ok(serde_json::from_slice(&std::fs::read(self.folder.join(world).join("truth.json"))?)?)
     }
 
     /// Gives the sample's sources made-up countries, where no table of countries is there yet.
@@ -123,7 +137,7 @@ impl Sample {
         if path.exists() {
             return Ok(path);
         }
-        let truth: Truth = serde_json::from_slice(&std::fs::read(self.folder.join("truth.json"))?)?;
+        let truth = self.truth("")?;
         let mirai = truth.groups.iter().find(|group| group.tool == Tool::Mirai);
         let host = mirai.and_then(|group| group.members.iter().find(|addr| addr.is_v4()));
         let flooded = |attack: &&noroshi_simulate::truth::Attack| attack.kind == AttackKind::Backscatter;
