@@ -7,6 +7,8 @@ export interface Point {
   slot: number;
   port: number | undefined;
   kind: string;
+  /** Packets that it stands for: more than one where points were thinned. */
+  weight: number;
 }
 
 export interface Tile {
@@ -19,9 +21,14 @@ export interface Tile {
   ports: Set<number>;
   slots: Set<number>;
   seen: number;
+  /** One of so many packets becomes a point, so that a busy source keeps its whole minute. */
+  every: number;
+  skipped: number;
+  /** Sources that look for this port, drawn together; each has its own height. */
+  wave: number | undefined;
 }
 
-export type Behaviour = 'sweep' | 'ports' | 'single' | 'victim' | 'carpet' | 'requests' | 'few';
+export type Behaviour = 'sweep' | 'ports' | 'single' | 'victim' | 'carpet' | 'wave' | 'requests' | 'few';
 
 export const WINDOW_SECONDS = 60;
 const MAX_SOURCES = 4000;
@@ -55,30 +62,43 @@ export class TileBoard {
       tile = blank(packet.src, packet.country ?? undefined);
       this.#sources.set(packet.src, tile);
     }
-    tile.points.push({ at, slot: packet.slot, port: packet.dport ?? undefined, kind: packet.kind });
-    if (tile.points.length > MAX_POINTS) tile.points.shift();
     tile.seen = at;
+    tile.skipped += 1;
+    if (tile.skipped < tile.every) return;
+    tile.skipped = 0;
+    tile.points.push({ at, slot: packet.slot, port: packet.dport ?? undefined, kind: packet.kind, weight: tile.every });
+    if (tile.points.length <= MAX_POINTS) return;
+    tile.points = tile.points.filter((_, index) => index % 2 === 0);
+    for (const point of tile.points) point.weight *= 2;
+    tile.every *= 2;
   }
 
-  /** The busiest tiles, victims of one prefix together. */
-  busiest(count: number): Tile[] {
+  /** The busiest tiles; together are victims of one prefix, and sources that look for a port of `waves` alone. */
+  busiest(count: number, waves: ReadonlySet<number> = new Set()): Tile[] {
+    const ports = new Map<number, Tile>();
     const nets = new Map<string, Tile[]>();
+    const merged = new Set<Tile>();
     for (const tile of this.#sources.values()) {
       recount(tile);
+      const port = tile.ports.size === 1 ? [...tile.ports][0] : undefined;
+      if (port !== undefined && waves.has(port) && mainKind(tile) !== 'backscatter') {
+        const whole = ports.get(port) ?? { ...blank(String(port), undefined), wave: port };
+        ports.set(port, join(whole, tile, heightOf(tile.name)));
+        merged.add(tile);
+        continue;
+      }
       if ((tile.kinds.get('backscatter') ?? 0) * 2 < tile.packets) continue;
       const net = networkOf(tile.name);
       nets.set(net, [...(nets.get(net) ?? []), tile]);
     }
-    const merged = new Set<Tile>();
-    const out: Tile[] = [];
+    const out: Tile[] = [...ports.values()];
+    out.forEach(recount);
     for (const [net, tiles] of nets) {
       if (tiles.length < CARPET_FROM) continue;
       const whole = blank(net, tiles[0]?.country);
       for (const tile of tiles) {
         merged.add(tile);
-        whole.members.add(tile.name);
-        whole.points.push(...tile.points);
-        whole.seen = Math.max(whole.seen, tile.seen);
+        join(whole, tile);
       }
       recount(whole);
       out.push(whole);
@@ -94,16 +114,32 @@ export class TileBoard {
 }
 
 function blank(name: string, country: string | undefined): Tile {
-  return { name, country, packets: 0, points: [], kinds: new Map(), members: new Set(), ports: new Set(), slots: new Set(), seen: 0 };
+  return { name, country, packets: 0, points: [], kinds: new Map(), members: new Set(), ports: new Set(), slots: new Set(), seen: 0, every: 1, skipped: 0, wave: undefined };
+}
+
+/** Puts a tile's points into a larger one; at a height of their own where that is given. */
+function join(whole: Tile, tile: Tile, height?: number): Tile {
+  whole.members.add(tile.name);
+  whole.points.push(...(height === undefined ? tile.points : tile.points.map((point) => ({ ...point, slot: height }))));
+  whole.seen = Math.max(whole.seen, tile.seen);
+  return whole;
+}
+
+/** A height from 0 to 255, always the same for the same source. */
+function heightOf(source: string): number {
+  let value = 7;
+  for (let at = 0; at < source.length; at += 1) value = (value * 31 + source.charCodeAt(at)) % 65_521;
+  return value % 256;
 }
 
 function recount(tile: Tile): void {
   tile.kinds = new Map();
   tile.ports = new Set();
   tile.slots = new Set();
-  tile.packets = tile.points.length;
+  tile.packets = 0;
   for (const point of tile.points) {
-    tile.kinds.set(point.kind, (tile.kinds.get(point.kind) ?? 0) + 1);
+    tile.packets += point.weight;
+    tile.kinds.set(point.kind, (tile.kinds.get(point.kind) ?? 0) + point.weight);
     if (point.port !== undefined) tile.ports.add(point.port);
     tile.slots.add(point.slot);
   }
@@ -112,6 +148,7 @@ function recount(tile: Tile): void {
 /** What a tile shows, in one word. Thresholds are for the eye only; findings come from the detectors. */
 export function behaviour(tile: Tile): Behaviour {
   const main = mainKind(tile);
+  if (tile.wave !== undefined) return 'wave';
   if (tile.members.size >= CARPET_FROM) return 'carpet';
   if (tile.packets < 3) return 'few';
   if (main === 'backscatter') return 'victim';

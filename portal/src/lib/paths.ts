@@ -16,6 +16,7 @@ export const paths = {
   value: (value: string) => `/value/${encodeURIComponent(value)}`,
   outlook: () => '/outlook',
   sessions: (text = '') => (text ? `/sessions?text=${encodeURIComponent(text)}` : '/sessions'),
+  sessionsOf: (source: string) => `/sessions?src=${encodeURIComponent(source)}`,
   session: (id: string) => `/sessions/${encodeURIComponent(id)}`,
   samples: () => '/samples',
   warnings: () => '/warnings',

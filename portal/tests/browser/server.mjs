@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
 const server = process.env.NOROSHI_PORTAL_SERVER ?? join(target, 'debug/examples/portal');
-const noroshi = process.env.NOROSHI ?? join(target, 'debug/noroshi');
+export const noroshi = process.env.NOROSHI ?? join(target, 'debug/noroshi');
 const START_WITHIN_MS = 120_000;
 
 function made(folder) {
@@ -22,7 +22,7 @@ function made(folder) {
 }
 
 /** A running portal: its link, its address, and how to stop it. */
-export async function start({ data = process.env.NOROSHI_TEST_DATA, empty = false } = {}) {
+export async function start({ data = process.env.NOROSHI_TEST_DATA, empty = false, rate = 100 } = {}) {
   for (const program of [server, noroshi]) {
     if (!existsSync(program)) {
       throw new Error(`${program} is missing; run: cargo build -p noroshi-api --example portal && cargo build -p noroshi-cli`);
@@ -35,7 +35,7 @@ export async function start({ data = process.env.NOROSHI_TEST_DATA, empty = fals
   const countries = join(process.env.NOROSHI_SHARED ?? join(root, '../shared'), 'data/geo/iptoasn-country.mmdb');
   const args = ['--listen', '127.0.0.1:0', '--link-file', linkFile];
   if (existsSync(countries)) args.push('--countries', countries);
-  if (!empty) args.push('--rate', '100', '--report', join(folder, 'report.json'), join(folder, 'day.pcap'));
+  if (!empty) args.push('--rate', String(rate), ...(existsSync(join(folder, 'report.json')) ? ['--report', join(folder, 'report.json')] : []), join(folder, 'day.pcap'));
   const child = spawn(server, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NOROSHI_UI_LIVE: join(root, 'portal/dist') } });
   const stop = () => {
     child.kill();
