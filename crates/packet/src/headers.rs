@@ -5,8 +5,10 @@ use noroshi_model::packet::{Has, Oddities, Packet, Rare, Tunnel, proto};
 
 /// Nested headers that are entered, at most; anything deeper is noted and left.
 const DEPTH_MAX: u8 = 16;
-/// IPv6 extension headers of one packet, at most.
-const EXTENSIONS_MAX: u8 = 12;
+/// IPv6 extension headers that an honest packet may have; more are an oddity, and are still walked through.
+const EXTENSIONS_PLAUSIBLE: u16 = 12;
+/// IPv6 extension headers of one packet that are walked through, at most: as many as the usual 1,500 bytes hold.
+const EXTENSIONS_MAX: u16 = 183;
 
 /// Two bytes in network order. The caller has checked the length.
 #[inline]
@@ -271,7 +273,7 @@ impl<'a> Walk<'a> {
             if count == EXTENSIONS_MAX {
                 return self.odd(Oddities::EXTENSION_CHAIN);
             }
-            if next == proto::HOP_BY_HOP && count > 0 {
+            if count == EXTENSIONS_PLAUSIBLE || next == proto::HOP_BY_HOP && count > 0 {
                 self.odd(Oddities::EXTENSION_CHAIN);
             }
             match next {

@@ -23,5 +23,6 @@ mod fast;
 pub mod fingerprint;
 mod headers;
 pub mod link;
+mod link_rare;
 mod transport;
 mod tunnel;

@@ -2,6 +2,7 @@
 
 use crate::capture::LinkType;
 use crate::headers::{Walk, be16, be32};
+use crate::link_rare::registered_name;
 use noroshi_model::packet::Oddities;
 
 /// Link types that are understood, by their registered numbers (tcpdump.org, "Link-Layer Header Types").
@@ -42,7 +43,24 @@ impl LinkType {
             LinkType::IPV6 => "raw IPv6",
             LinkType::NFLOG => "NFLOG",
             LinkType::LINUX_SLL2 => "Linux cooked version 2",
-            LinkType(other) => return (format!("number {other}"), false),
+            LinkType::TOKEN_RING => "token ring",
+            LinkType::ARCNET | LinkType::ARCNET_LINUX => "ARCNET",
+            LinkType::FDDI => "FDDI",
+            LinkType::ATM_RFC1483 => "ATM (RFC 2684)",
+            LinkType::ATM_CLIP => "classical IP over ATM",
+            LinkType::FRAME_RELAY => "Frame Relay",
+            LinkType::ENC => "OpenBSD encapsulating interface",
+            LinkType::PFLOG => "OpenBSD packet filter log",
+            LinkType::PRISM => "802.11 with Prism header",
+            LinkType::IP_OVER_FC => "IP over Fibre Channel",
+            LinkType::IEEE802_11_AVS => "802.11 with AVS header",
+            LinkType::PPI => "Per-Packet Information",
+            LinkType::PPP_WITH_DIR => "PPP with direction",
+            LinkType::PKTAP => "Apple PKTAP",
+            LinkType(other) => {
+                let name = registered_name(self);
+                return (name.map_or_else(|| format!("number {other}"), |name| format!("{other} ({name})")), false);
+            }
         };
         (name.to_owned(), true)
     }
@@ -61,6 +79,9 @@ pub(crate) mod ethertype {
     pub(crate) const PPPOE_SESSION: u16 = 0x8864;
     pub(crate) const TRANSPARENT_ETHERNET: u16 = 0x6558;
     pub(crate) const PPP: u16 = 0x880b;
+    pub(crate) const MACSEC: u16 = 0x88e5;
+    pub(crate) const BACKBONE: u16 = 0x88e7;
+    pub(crate) const FABRIC_PATH: u16 = 0x8903;
     pub(crate) const ERSPAN_1_2: u16 = 0x88be;
     pub(crate) const ERSPAN_3: u16 = 0x22eb;
 }
@@ -84,7 +105,7 @@ impl Walk<'_> {
             LinkType::PPP | LinkType::PPP_HDLC => self.ppp(),
             LinkType::PPP_ETHER => self.pppoe(),
             LinkType::C_HDLC => self.cisco_hdlc(),
-            _ => {}
+            _ => self.rare_link(link),
         }
     }
 
@@ -96,12 +117,15 @@ impl Walk<'_> {
         if kind >= 0x600 { self.ethertype(kind) } else { self.llc() }
     }
 
-    /// IEEE 802.2 with a SNAP header that carries an ethertype (RFC 1042).
+    /// IEEE 802.2: a SNAP header that carries an ethertype (RFC 1042, and IEEE 802.1H with its own code), or IP itself.
     pub(crate) fn llc(&mut self) {
-        if let Some([0xaa, 0xaa, 3, 0, 0, 0, high, low]) = self.peek(8) {
+        if let Some([0xaa, 0xaa, 3, 0, 0, 0 | 0xf8, high, low]) = self.peek(8) {
             let kind = u16::from_be_bytes([*high, *low]);
             self.at += 8;
             self.ethertype(kind);
+        } else if let Some([6, 6, 3]) = self.peek(3) {
+            self.at += 3;
+            self.ipv4();
         }
     }
 
@@ -118,6 +142,9 @@ impl Walk<'_> {
             ethertype::PPPOE_SESSION => self.pppoe(),
             ethertype::TRANSPARENT_ETHERNET => self.ethernet(),
             ethertype::PPP => self.ppp(),
+            ethertype::FABRIC_PATH => self.fabric_path(),
+            ethertype::BACKBONE => self.backbone(),
+            ethertype::MACSEC => self.macsec(),
             _ => {}
         }
     }
@@ -131,6 +158,9 @@ impl Walk<'_> {
 
     /// Loopback: the address family as a number, in the byte order of the machine that captured, or big-endian.
     fn loopback(&mut self, big_endian: bool) {
+        if let Some([0xff, 3]) = self.peek(2) {
+            return self.ppp();
+        }
         let Some(head) = self.take(4) else { return };
         let value = be32(head, 0);
         let family = if big_endian || value < 0x1_0000 { value } else { value.swap_bytes() };
@@ -138,7 +168,8 @@ impl Walk<'_> {
             2 => self.ipv4(),
             // AF_INET6 of NetBSD and OpenBSD, FreeBSD, macOS, Linux and Windows.
             24 | 28 | 30 | 10 | 23 => self.ipv6(),
-            _ => {}
+            // Some systems leave an ethertype in the last two bytes.
+            _ => self.ethertype(be16(head, 2)),
         }
     }
 
@@ -192,7 +223,7 @@ impl Walk<'_> {
     }
 
     /// IEEE 802.11 data frames that are not encrypted (IEEE 802.11-2020, section 9.3.2).
-    fn wlan(&mut self) {
+    pub(crate) fn wlan(&mut self) {
         let Some(head) = self.peek(24) else { return };
         let (control, flags) = (head[0], head[1]);
         let (kind, subtype) = (control >> 2 & 3, control >> 4);
@@ -217,8 +248,11 @@ impl Walk<'_> {
 
     /// PPP, with or without the HDLC address and control bytes (RFC 1661, RFC 1662).
     pub(crate) fn ppp(&mut self) {
-        if let Some([0xff, 3]) = self.peek(2) {
-            self.at += 2;
+        match self.peek(2) {
+            Some([0xff, 3]) => self.at += 2,
+            // Cisco's HDLC on a line that was taken for PPP.
+            Some([0x0f | 0x8f, 0]) => return self.cisco_hdlc(),
+            _ => {}
         }
         let Some(&[first]) = self.peek(1) else { return };
         let protocol = if first & 1 == 1 {

@@ -15,6 +15,19 @@ pub(super) struct Pcap {
     link: LinkType,
     /// Extra bytes of each record header (8 in the form patched by A. Kuznetsov).
     extra: usize,
+    /// Which of a record's two lengths comes first.
+    order: Order,
+    /// Bytes of each record that stand before its packet.
+    pseudo: u32,
+}
+
+/// Programs of before 1995 wrote the original length first (libpcap's `savefile` history): up to version 2.2 all of them,
+/// of version 2.3 some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    CapturedFirst,
+    OriginalFirst,
+    LargerIsOriginal,
 }
 
 fn u32_of(bytes: &[u8], at: usize, big_endian: bool) -> u32 {
@@ -58,7 +71,13 @@ impl Pcap {
             let text = format!("the reserved bits of the link type are set ({network:#010x}); the header is damaged");
             return Err(problem("link-type-reserved", Some(20), text));
         }
-        Ok(Pcap { big_endian, nanos, link: LinkType(network as u16), extra })
+        let order = match minor {
+            0..=2 => Order::OriginalFirst,
+            3 => Order::LargerIsOriginal,
+            _ => Order::CapturedFirst,
+        };
+        let link = LinkType(network as u16);
+        Ok(Pcap { big_endian, nanos, link, extra, order, pseudo: link.pseudo_header() })
     }
 
     pub(super) fn format(&self) -> Format {
@@ -75,12 +94,15 @@ impl Pcap {
             if rest.len() < header {
                 return if *at > start { Step::Took { used: *at } } else { Step::Need(header) };
             }
-            let (seconds, subsecond, cap_len, wire_len) = (
+            let (seconds, subsecond, mut cap_len, mut wire_len) = (
                 u32_of(rest, 0, self.big_endian),
                 u32_of(rest, 4, self.big_endian),
                 u32_of(rest, 8, self.big_endian),
                 u32_of(rest, 12, self.big_endian),
             );
+            if self.order != Order::CapturedFirst && (self.order == Order::OriginalFirst || cap_len > wire_len) {
+                (cap_len, wire_len) = (wire_len, cap_len);
+            }
             if cap_len > CAPTURED_BYTES_MAX {
                 let text = format!(
                     "a record claims {cap_len} captured bytes, more than the {CAPTURED_BYTES_MAX} any capture program writes; \
@@ -92,12 +114,13 @@ impl Pcap {
             if rest.len() < whole {
                 return if *at > start { Step::Took { used: *at } } else { Step::Need(whole) };
             }
+            let pseudo = self.pseudo.min(cap_len);
             let (scale, limit) = if self.nanos { (1, 1_000_000_000) } else { (1_000, 1_000_000) };
             out.push(RawRecord {
                 ts: i64::from(seconds) * 1_000_000_000 + i64::from(subsecond) * scale,
-                start: (*at + header) as u32,
-                cap_len,
-                wire_len: wire_len.min(i32::MAX as u32),
+                start: (*at + header) as u32 + pseudo,
+                cap_len: cap_len - pseudo,
+                wire_len: wire_len.saturating_sub(pseudo).min(i32::MAX as u32),
                 link: self.link,
                 has_time: true,
                 odd: RecordOddity {

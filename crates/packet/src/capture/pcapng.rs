@@ -240,11 +240,12 @@ impl Pcapng {
         if cap_len > CAPTURED_BYTES_MAX || cap_len as usize > body_len - header {
             return Err(format!("a packet claims {cap_len} captured bytes, which its block does not hold"));
         }
+        let pseudo = interface.link.pseudo_header().min(cap_len);
         out.push(RawRecord {
             ts: ticks.map_or(0, |ticks| interface.nanos(ticks)),
-            start: (body_at + header) as u32,
-            cap_len,
-            wire_len: wire_len.min(i32::MAX as u32),
+            start: (body_at + header) as u32 + pseudo,
+            cap_len: cap_len - pseudo,
+            wire_len: wire_len.saturating_sub(pseudo).min(i32::MAX as u32),
             link: interface.link,
             has_time: ticks.is_some(),
             odd: RecordOddity { subsecond: false, wire_length: wire_len > i32::MAX as u32 || wire_len < cap_len },

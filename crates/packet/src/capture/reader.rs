@@ -229,6 +229,10 @@ fn framer_of(head: &[u8]) -> Result<Framer, Problem> {
         return Ok(Framer::Pcapng(Pcapng::default()));
     }
     if !Pcap::recognises(*magic) {
+        if let Some((name, command)) = other_compression(*magic) {
+            let text = format!("compressed with {name}, which is not read here; decompress it first: {command}");
+            return Err(problem("compression", Some(0), text));
+        }
         let text = "neither pcap nor pcapng (its first bytes are not theirs); other formats can be converted: \
                     editcap -F pcapng INPUT OUTPUT";
         return Err(problem("not-a-capture", Some(0), text));
@@ -237,6 +241,18 @@ fn framer_of(head: &[u8]) -> Result<Framer, Problem> {
         return Err(problem("truncated-header", Some(head.len() as u64), "the file ends inside its header"));
     }
     Pcap::new(head).map(Framer::Pcap)
+}
+
+/// Name of a compression that is not read, and how to undo it into standard input.
+fn other_compression(magic: [u8; 4]) -> Option<(&'static str, &'static str)> {
+    Some(match magic {
+        [0xfd, b'7', b'z', b'X'] => ("xz", "xz -dc FILE | noroshi analyze -"),
+        [b'B', b'Z', b'h', _] => ("bzip2", "bzip2 -dc FILE | noroshi analyze -"),
+        [0x04, 0x22, 0x4d, 0x18] => ("lz4", "lz4 -dc FILE | noroshi analyze -"),
+        [b'P', b'K', 3, 4] => ("zip", "unzip -p FILE | noroshi analyze -"),
+        [b'7', b'z', 0xbc, 0xaf] => ("7-Zip", "7z x -so FILE | noroshi analyze -"),
+        _ => return None,
+    })
 }
 
 /// The captures that a path stands for: itself, or for a directory the files below it whose first bytes are those of a
@@ -272,5 +288,15 @@ fn looks_like_capture(path: &Path) -> bool {
     }
     let compressed = magic[..2] == [0x1f, 0x8b] || magic == [0x28, 0xb5, 0x2f, 0xfd];
     let named = |name: &str| path.to_string_lossy().to_ascii_lowercase().contains(name);
-    Pcap::recognises(magic) || Pcapng::recognises(magic) || compressed && (named("pcap") || named(".cap"))
+    Pcap::recognises(magic)
+        || Pcapng::recognises(magic)
+        || compressed && (named("pcap") || named(".cap") || holds_capture(path))
+}
+
+/// Whether what is compressed in a file begins as a capture does.
+fn holds_capture(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let inside = File::open(path).ok().and_then(|file| Stream::new(file).ok());
+    inside.is_some_and(|mut inside| inside.fill(&mut magic).is_ok_and(|read| read == magic.len()))
+        && (Pcap::recognises(magic) || Pcapng::recognises(magic))
 }

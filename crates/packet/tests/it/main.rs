@@ -1,4 +1,5 @@
 //! The reader and decoder against captures whose facts other tools counted.
 
 mod captures;
+mod foreign;
 mod hostile;
