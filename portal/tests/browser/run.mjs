@@ -174,6 +174,30 @@ async function hostile(browser, portal, cookies) {
   await made.close();
 }
 
+/** Bytes that travel until the first page lives, compressed as they are sent. */
+async function firstLoad(browser, portal, cookies) {
+  const FIRST_LOAD_BYTES = 250_000;
+  const { made, page } = await context(browser, { language: 'ja', theme: 'dark', width: 1440, cookies });
+  await check('the first load is at most 250 kB', async () => {
+    const wire = await made.newCDPSession(page);
+    await wire.send('Network.enable');
+    const [names, sizes] = [new Map(), new Map()];
+    wire.on('Network.responseReceived', ({ requestId, response }) => names.set(requestId, response.url));
+    wire.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => sizes.set(requestId, encodedDataLength));
+    await page.goto(portal.base);
+    await settled(page);
+    await page.waitForFunction(() => document.querySelector('.legend .figure')?.textContent !== '0');
+    // The land of the map comes last.
+    await page.waitForLoadState('load');
+    const files = [...sizes].map(([id, size]) => [new URL(names.get(id) ?? portal.base).pathname, size]).filter(([path]) => path !== '/api/v1/live');
+    const all = files.reduce((sum, [, size]) => sum + size, 0);
+    console.log(`      ${files.length} files, ${all} bytes`);
+    assert.ok(files.some(([path]) => path.includes('countries')), 'the map was loaded');
+    assert.ok(all <= FIRST_LOAD_BYTES, `${all} bytes: ${files.sort((a, b) => b[1] - a[1]).slice(0, 8).map(([path, size]) => `${path} ${size}`).join(', ')}`);
+  });
+  await made.close();
+}
+
 async function keyboard(browser, portal, cookies) {
   const { made, page } = await context(browser, { language: 'en', theme: 'dark', width: 1440, cookies });
   await check('keyboard: the slash finds the search, Enter opens the value', async () => {
@@ -275,7 +299,7 @@ try {
     .filter((one) => !chosen || chosen.includes(`${one.language}-${one.theme}-${one.width}`))
     .map((look) => () => walk(browser, portal, cookies, look));
   for (const language of ['en', 'ja']) work.push(() => broken(browser, portal, cookies, { language, theme: 'dark', width: 1440 }));
-  work.push(() => hostile(browser, portal, cookies), () => keyboard(browser, portal, cookies), () => nothingYet(browser));
+  work.push(() => hostile(browser, portal, cookies), () => firstLoad(browser, portal, cookies), () => keyboard(browser, portal, cookies), () => nothingYet(browser));
   for (const language of ['en', 'ja']) work.push(() => tour(browser, portal, cookies, language));
   // Pages mostly wait for each other's animations and timers, so more of them than cores run at once.
   const workers = Number(process.env.NOROSHI_WORKERS ?? 4);
