@@ -1,7 +1,7 @@
 //! Small tests that announce large attacks (methods C4).
 //!
-//! Whoever rents or runs a booter tries the victim and the vector first: a handful of forged requests at reflectors, or
-//! a few seconds of flood whose replies reach a darknet. A *small event* is at most [`Settings::packets_max`] packets of
+//! Whoever rents or runs a booter tries the victim and the vector first: a handful of forged requests at reflectors,
+//! which our lures are, or a few seconds of flood whose replies reach a darknet. A *small event* is at most [`Settings::packets_max`] packets of
 //! one vector about one address within [`Settings::burst_seconds`], the first about its network for
 //! [`Settings::memory_seconds`], with evidence of forgery. It is judged when it has been silent for a while: what goes on
 //! is no test but the attack itself.
@@ -21,6 +21,7 @@ use noroshi_model::finding::{AttackKind, Vector, Victim};
 use noroshi_model::incident::{IncidentKind, Testimony, Witness};
 use noroshi_model::member::Registry;
 use noroshi_model::packet::{Evidence, Has, Packet, PacketBatch, Transport, tcp};
+use noroshi_model::request::Request;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 use track::Track;
 
 /// Name and version of the detector.
-pub const DETECTOR: &str = "precursor/1";
+pub const DETECTOR: &str = "precursor/2";
 
 /// Thresholds and bounds; sources: methods C4 unless stated.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -87,6 +88,35 @@ pub enum Class {
     HighTtl,
     /// Replies of a victim that nobody asked for.
     Replies,
+    /// Requests at lures that equal, byte for byte but for transaction numbers, those of a large attack of the last day.
+    KnownRequest,
+}
+
+/// Where it was seen. What a darknet and what lures see of one address is counted apart, since a host may be both and see
+/// one packet twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// As a packet.
+    Packets,
+    /// As a request at a lure.
+    Lures,
+}
+
+/// One packet or request, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+struct Sighting {
+    ts: Nanos,
+    victim: Addr,
+    /// Who was asked, or got the reply.
+    at: Addr,
+    sport: Option<u16>,
+    ttl: Option<u8>,
+    vector: Vector,
+    kind: AttackKind,
+    place: Place,
+    /// What was asked, at lures.
+    request: Option<u64>,
 }
 
 /// A small event that announces a large attack.
@@ -180,7 +210,7 @@ mod bits {
     }
 }
 
-type Key = (Addr, Vector);
+type Key = (Addr, Vector, Place);
 
 /// The detector. Its state is plain data, to be stored and taken up again: the same packets then give the same events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,7 +222,10 @@ pub struct Precursors {
     tracks: BTreeMap<Key, Track>,
     /// Networks and vectors with the time of their latest sighting.
     #[serde(with = "pairs")]
-    seen: BTreeMap<(Prefix, Vector), Nanos>,
+    seen: BTreeMap<(Prefix, Vector, Place), Nanos>,
+    /// Requests of large attacks at lures, with the time of the latest.
+    #[serde(with = "pairs")]
+    requests: BTreeMap<u64, Nanos>,
     records: BTreeMap<Class, Record>,
     /// Times of the latest announcements.
     announced: std::collections::VecDeque<Nanos>,
@@ -203,6 +236,8 @@ pub struct Precursors {
 
 /// Tracks are judged at this interval of the data's time.
 const SWEEP_SECONDS: i64 = 5;
+/// Requests of large attacks that are remembered; methods C4 (d) asks for the last day's.
+const REQUESTS_MAX: usize = 4_096;
 /// Leads kept.
 const LEADS_MAX: usize = 1_000;
 /// Growth from a test to its attack before anything was learned: the least that counts as one, times three (ours).
@@ -229,21 +264,46 @@ const REQUESTS: [(u16, Vector); 16] = [
 ];
 
 /// Whom a packet is about, how it is attacked, and the port that a forger may keep.
-fn about(packet: &Packet) -> Option<(Key, AttackKind)> {
+fn of_packet(packet: &Packet) -> Option<Sighting> {
     let ports = packet.has.has(Has::PORTS);
-    match packet.transport {
+    let (vector, kind) = match packet.transport {
         Transport::Udp if ports => {
-            let found = REQUESTS.iter().find(|(port, _)| *port == packet.dport);
-            found.map(|(_, vector)| ((packet.src, *vector), AttackKind::Amplification))
+            let (_, vector) = REQUESTS.iter().find(|(port, _)| *port == packet.dport)?;
+            (*vector, AttackKind::Amplification)
         }
         Transport::Tcp if packet.has.has(Has::TCP) => {
             let flags = packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST);
             let reply = flags == tcp::SYN | tcp::ACK || flags & tcp::RST != 0;
-            reply.then_some(((packet.src, Vector::TcpSyn), AttackKind::Backscatter))
+            reply.then_some((Vector::TcpSyn, AttackKind::Backscatter))?
         }
-        Transport::Icmp if packet.icmp_type == 3 => Some(((packet.src, Vector::UdpOther), AttackKind::Backscatter)),
-        Transport::Icmp if packet.icmp_type == 0 => Some(((packet.src, Vector::IcmpEcho), AttackKind::Backscatter)),
-        _ => None,
+        Transport::Icmp if packet.icmp_type == 3 => (Vector::UdpOther, AttackKind::Backscatter),
+        Transport::Icmp if packet.icmp_type == 0 => (Vector::IcmpEcho, AttackKind::Backscatter),
+        _ => return None,
+    };
+    Some(Sighting {
+        ts: packet.ts,
+        victim: packet.src,
+        at: packet.dst,
+        sport: ports.then_some(packet.sport),
+        ttl: Some(packet.ttl),
+        vector,
+        kind,
+        place: Place::Packets,
+        request: None,
+    })
+}
+
+fn of_request(request: &Request) -> Sighting {
+    Sighting {
+        ts: request.ts,
+        victim: request.src,
+        at: request.dst,
+        sport: Some(request.sport),
+        ttl: request.ttl,
+        vector: request.vector,
+        kind: AttackKind::Amplification,
+        place: Place::Lures,
+        request: Some(request.request_hash),
     }
 }
 
@@ -254,6 +314,7 @@ impl Precursors {
             settings,
             tracks: BTreeMap::new(),
             seen: BTreeMap::new(),
+            requests: BTreeMap::new(),
             records: BTreeMap::new(),
             announced: Default::default(),
             scores: Scores::default(),
@@ -278,17 +339,31 @@ impl Precursors {
     pub fn observe(&mut self, batch: &PacketBatch) -> Vec<Event> {
         let mut events = Vec::new();
         for packet in batch.rows.iter().filter(|packet| packet.has.has(Has::IP | Has::TIME)) {
-            if packet.ts > self.now {
-                self.now = packet.ts;
-                if self.now >= self.next_sweep {
-                    self.sweep(&mut events);
-                }
-            }
-            if let Some((key, kind)) = about(packet) {
-                self.see(key, kind, packet, &mut events);
+            self.pass(packet.ts, &mut events);
+            if let Some(sighting) = of_packet(packet) {
+                self.see(&sighting, &mut events);
             }
         }
         events
+    }
+
+    /// Looks at requests at lures.
+    pub fn observe_requests(&mut self, requests: &[Request]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for request in requests {
+            self.pass(request.ts, &mut events);
+            self.see(&of_request(request), &mut events);
+        }
+        events
+    }
+
+    fn pass(&mut self, to: Nanos, events: &mut Vec<Event>) {
+        if to > self.now {
+            self.now = to;
+            if self.now >= self.next_sweep {
+                self.sweep(events);
+            }
+        }
     }
 
     /// Ends the data: everything is judged and scored as it stands.
@@ -301,21 +376,29 @@ impl Precursors {
         events
     }
 
-    fn see(&mut self, key: Key, kind: AttackKind, packet: &Packet, events: &mut Vec<Event>) {
+    fn see(&mut self, sighting: &Sighting, events: &mut Vec<Event>) {
+        let key = (sighting.victim, sighting.vector, sighting.place);
         if !self.tracks.contains_key(&key) {
             if self.tracks.len() >= self.settings.tracks_max {
                 return;
             }
-            let place = (packet.src.network(), key.1);
+            let place = (sighting.victim.network(), key.1, key.2);
             let known = self.seen.get(&place).copied();
-            let fresh = known.is_none_or(|at| packet.ts.seconds_since(at) > self.settings.memory_seconds as f64);
+            let fresh = known.is_none_or(|at| sighting.ts.seconds_since(at) > self.settings.memory_seconds as f64);
             if known.is_some() || self.seen.len() < self.settings.tracks_max {
-                self.seen.insert(place, packet.ts);
+                self.seen.insert(place, sighting.ts);
             }
-            self.tracks.insert(key, Track::new(kind, fresh, packet.ts));
+            self.tracks.insert(key, Track::new(sighting.kind, sighting.place, fresh, sighting.ts));
         }
         let Some(track) = self.tracks.get_mut(&key) else { return };
-        if track.see(packet, &self.settings) {
+        let came = track.see(sighting, &self.settings);
+        if track.is_main
+            && let Some(request) = sighting.request
+            && (self.requests.len() < REQUESTS_MAX || self.requests.contains_key(&request))
+        {
+            self.requests.insert(request, sighting.ts);
+        }
+        if came {
             let (peak_ppm, main) = (track.peak_ppm, track.main_begin);
             let Some(class) = track.judged else { return };
             let record = self.records.entry(class).or_default();
@@ -336,6 +419,7 @@ impl Precursors {
     fn sweep(&mut self, events: &mut Vec<Event>) {
         self.next_sweep = Nanos(self.now.0.saturating_add(SWEEP_SECONDS * SECOND));
         let (now, settings) = (self.now, self.settings);
+        self.requests.retain(|_, at| now.seconds_since(*at) <= settings.main_within_seconds as f64);
         let mut gone = Vec::new();
         let mut judged = Vec::new();
         for (key, track) in &mut self.tracks {
@@ -343,7 +427,7 @@ impl Precursors {
                 && !track.is_main
                 && now.seconds_since(track.last) > settings.silence_seconds as f64
             {
-                match track.class(&settings) {
+                match track.class(&settings, &self.requests) {
                     Some(class) => judged.push((*key, class)),
                     None => gone.push(*key),
                 }
@@ -370,9 +454,12 @@ impl Precursors {
 
     fn announce(&mut self, key: Key, class: Class, events: &mut Vec<Event>) {
         let (probability, growth) = self.forecast(class);
+        // What was announced from one place is not announced again from the other.
+        let other = if key.2 == Place::Packets { Place::Lures } else { Place::Packets };
+        let announced = self.tracks.get(&(key.0, key.1, other)).is_some_and(|track| track.announced.is_some());
         let Some(track) = self.tracks.get_mut(&key) else { return };
         track.judge(class, self.now);
-        if probability < self.settings.probability_min {
+        if announced || probability < self.settings.probability_min {
             return;
         }
         let day_ago = Nanos(self.now.0.saturating_sub(86_400 * SECOND));

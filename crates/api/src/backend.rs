@@ -32,6 +32,9 @@ pub enum BackendError {
     /// It exists already.
     #[error("{0}")]
     Conflict(String),
+    /// It was there, and is no longer to be had.
+    #[error("{0}")]
+    Gone(String),
     /// A part failed. The text goes to the log; the caller is told that the part is unavailable.
     #[error("{part} is unavailable: {cause}")]
     Unavailable {

@@ -151,6 +151,13 @@ routes! {
     Invite = POST "/api/v1/people" needs ManagePeople => h::people::invite;
     RemovePerson = DELETE "/api/v1/people/{name}" needs ManagePeople => h::people::remove;
     Audit = GET "/api/v1/audit" needs Audit => h::people::audit;
+    PushFindings = POST "/api/v1/findings" needs Findings => exchange::findings;
+    IncidentFeedback = POST "/api/v1/incidents/{id}/feedback" needs Findings => exchange::feedback;
+    RulePrecisions = GET "/api/v1/warnings/precision" needs Findings => exchange::precision;
+    PrecursorScores = GET "/api/v1/warnings/precursors" needs Findings => exchange::precursors;
+    AnswerByTicket = POST "/api/v1/answers/{ticket}" needs Anyone => exchange::answer;
+    AnswerPage = GET "/answer/{ticket}" needs Anyone => exchange::answer_page;
+    SendAnswer = POST "/answer/{ticket}" needs Anyone => exchange::send_answer;
 }
 
 async fn file(State(door): State<Door>, request: Request) -> Response {
@@ -162,6 +169,10 @@ pub fn router(door: Door) -> Router {
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
+    // A page without scripts may have a policy of its own.
+    let default = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
     table(&door)
         .merge(exchange::table(&door))
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -171,10 +182,10 @@ pub fn router(door: Door) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER_WITHIN))
         .layer(CompressionLayer::new())
-        .layer(fixed(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
+        .layer(default(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+        .layer(default(header::REFERRER_POLICY, "no-referrer"))
         .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
         .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
         .layer(fixed(HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"))

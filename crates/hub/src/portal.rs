@@ -24,7 +24,7 @@ use noroshi_api::assets::Asset;
 use noroshi_api::memory::{Countries, Memory, Setup, own_marking};
 use noroshi_api::people::{People, SqliteRecords};
 use noroshi_api::scope::{Marking, Tlp};
-use noroshi_api::{Door, Settings, router};
+use noroshi_api::{Door, router};
 use noroshi_detect::Engine;
 use noroshi_enrich::Knowledge;
 use noroshi_model::Nanos;
@@ -116,7 +116,7 @@ pub async fn run(context: Context) -> ServiceResult {
     let people = Arc::new(People::new(Arc::new(records)));
     drop(context.notices.send(greeting(&people, address).await?));
     let exchange = Arc::new(crate::live::Exchange::open(context.clone()).await?);
-    let door = Door::new(house.clone(), people, Settings::default(), asset).with_exchange(exchange);
+    let door = Door::new(house.clone(), people, context.config.warning.door()?, asset).with_exchange(exchange);
     let windows = Arc::new(Mutex::new(Windows::default()));
     tokio::try_join!(
         serve(listener, door, context.clone()),

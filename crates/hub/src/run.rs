@@ -169,7 +169,7 @@ fn authority(data: &Path) -> Result<Authority, HubError> {
     }
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     let temporary = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;

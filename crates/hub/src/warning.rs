@@ -16,6 +16,7 @@ use noroshi_model::incident::Incident;
 use noroshi_model::infection::{Infection, Phase};
 use noroshi_model::member::Registry;
 use noroshi_model::packet::PacketBatch;
+use noroshi_model::request::Request;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos, Prefix};
 use noroshi_share::outbox::{Commit, Outbox, OutboxError};
@@ -123,8 +124,19 @@ impl Warner {
             self.decided.extend(self.desk.hear(&statement::of_infection(infection), self.now));
         }
         self.attacks_at(&outcome.attacks, now);
-        for event in self.precursors.observe(batch) {
-            if let Some(said) = precursor::statement(&event, &self.registry) {
+        let events = self.precursors.observe(batch);
+        self.expect(&events, now);
+    }
+
+    /// Looks at requests at lures that arrive at `now`.
+    pub fn requests_at(&mut self, requests: &[Request], now: Nanos) {
+        let events = self.precursors.observe_requests(requests);
+        self.expect(&events, now);
+    }
+
+    fn expect(&mut self, events: &[precursor::Event], now: Nanos) {
+        for event in events {
+            if let Some(said) = precursor::statement(event, &self.registry) {
                 self.hear_at(&said, now);
             }
         }
@@ -143,6 +155,11 @@ impl Warner {
     /// Packets since then, which were decided about before: they move the detector on and tell nobody anything.
     pub fn recall(&mut self, batch: &PacketBatch) {
         self.precursors.observe(batch);
+    }
+
+    /// The same for requests at lures.
+    pub fn recall_requests(&mut self, requests: &[Request]) {
+        self.precursors.observe_requests(requests);
     }
 
     /// Takes in what detectors found, at the present.

@@ -10,6 +10,7 @@ use crate::mail::{self, Sender};
 use crate::outbox::{Letter, Outbox, OutboxError};
 use crate::stix::marking::Markings;
 use crate::stix::{Exporter, Producer};
+use crate::ticket::Links;
 use crate::webhook::{self, Courier};
 use crate::{safe, syslog};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -62,8 +63,8 @@ pub struct Settings {
     pub mailbox: Option<PathBuf>,
     /// Guard and limits of webhooks.
     pub webhooks: Courier,
-    /// Public address of the portal, for links.
-    pub base: Option<String>,
+    /// Where messages lead; none without a public address.
+    pub links: Option<Links>,
     /// Name of the organisation that publishes.
     pub producer: String,
 }
@@ -253,7 +254,7 @@ async fn hand_over(
         return Err(Refusal::Never("the channel is not in the configuration any more".into()));
     };
     let cleared = settings.gate.alert(alert, member.tlp_ceiling).map_err(|why| Refusal::Never(why.to_string()))?;
-    let document = document::write(&cleared, &member.name, settings.base.as_deref());
+    let document = document::write(&cleared, &member.name, settings.links.as_ref());
     match &channel.target {
         Target::Mail { to } => {
             let stix = bundle(settings, &cleared);
@@ -271,11 +272,11 @@ async fn hand_over(
             }
         }
         Target::Webhook { url, secret, shape } => {
-            let body = webhook::body(&cleared, &document, *shape, settings.base.as_deref());
+            let body = webhook::body(&cleared, &document, *shape, settings.links.as_ref());
             settings.webhooks.post(url, secret.as_deref(), &cleared, body).await
         }
         Target::Syslog { address, transport } => {
-            let lines = syslog::lines(&cleared);
+            let lines = syslog::lines(&cleared, settings.links.as_ref());
             syslog::send(address, *transport, &lines).await.map_err(Refusal::Later)
         }
     }

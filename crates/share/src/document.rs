@@ -3,6 +3,7 @@
 use crate::catalogue::{self, Catalogue};
 use crate::gate::Cleared;
 use crate::safe;
+use crate::ticket::{Links, Places};
 use noroshi_model::Nanos;
 use noroshi_model::alert::{Alert, AlertKind};
 use noroshi_model::finding::Victim;
@@ -43,7 +44,7 @@ pub struct Titles {
     pub evidence: String,
     pub advice: String,
     pub feedback: String,
-    pub details: String,
+    pub programs: String,
 }
 
 /// One incident in words.
@@ -61,14 +62,14 @@ pub struct Item {
     pub evidence: Vec<String>,
     /// What to do.
     pub advice: Vec<String>,
-    /// Where there is more; none without a public address.
+    /// Page that shows it and takes an answer; none without a public address.
     pub link: Option<String>,
-    /// Where to answer.
-    pub feedback: Option<String>,
+    /// Where programs answer.
+    pub api: Option<String>,
 }
 
-/// Writes an alert down. `base` is the public address of the portal, without a trailing slash.
-pub fn write(alert: &Cleared<Alert>, member_name: &str, base: Option<&str>) -> Document {
+/// Writes an alert down.
+pub fn write(alert: &Cleared<Alert>, member_name: &str, links: Option<&Links>) -> Document {
     let words = catalogue::of(alert.language);
     let member = safe::line(member_name);
     let count = alert.incidents.len().to_string();
@@ -91,14 +92,14 @@ pub fn write(alert: &Cleared<Alert>, member_name: &str, base: Option<&str>) -> D
         subject: words.fill(&format!("subject.{}", alert.kind), &values),
         lead: words.fill(&format!("lead.{}", alert.kind), &values),
         tlp: alert.tlp.label(),
-        items: alert.incidents.iter().take(FULL_MAX).map(|i| item(words, alert, i, base)).collect(),
+        items: alert.incidents.iter().take(FULL_MAX).map(|i| item(words, alert, i, links)).collect(),
         more_title: if more.is_empty() { String::new() } else { words.fill("word.more", &[("count", &further)]) },
         more,
         titles: Titles {
             evidence: words.say("word.evidence"),
             advice: words.say("word.advice"),
             feedback: words.say("word.feedback"),
-            details: words.say("word.details"),
+            programs: words.say("word.programs"),
         },
         footer: words.fill("word.footer", &values),
     }
@@ -116,7 +117,9 @@ fn seconds(at: Nanos) -> String {
     Nanos::from_seconds(at.seconds()).rfc3339()
 }
 
-fn item(words: &Catalogue, alert: &Alert, incident: &Incident, base: Option<&str>) -> Item {
+fn item(words: &Catalogue, alert: &Alert, incident: &Incident, links: Option<&Links>) -> Item {
+    let places = links.map(|links| links.places(&alert.id, &incident.id, alert.created));
+    let (link, api) = places.map(|Places { page, api }| (page, api)).unzip();
     let evidence = incident.testimonies.iter().map(|said| {
         let by = safe::shown(&said.by);
         format!("{} ({by})", safe::shown(&said.text))
@@ -131,8 +134,8 @@ fn item(words: &Catalogue, alert: &Alert, incident: &Incident, base: Option<&str
             AlertKind::Continuing => Vec::new(),
             _ => words.list(&format!("advice.{}", incident.kind)).to_vec(),
         },
-        link: base.map(|base| format!("{base}/incidents/{}", incident.id)),
-        feedback: base.map(|base| format!("{base}/incidents/{}/feedback", incident.id)),
+        link,
+        api,
     }
 }
 

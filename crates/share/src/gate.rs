@@ -73,6 +73,14 @@ impl<T> Cleared<T> {
     }
 }
 
+impl Cleared<Alert> {
+    /// The same message about one of its incidents; none when it tells of no such one.
+    pub fn only(&self, incident: &str) -> Option<Cleared<Alert>> {
+        let found = self.0.incidents.iter().find(|one| one.id == incident)?.clone();
+        Some(Cleared(Alert { severity: found.severity, incidents: vec![found], ..self.0.clone() }))
+    }
+}
+
 impl<T> std::ops::Deref for Cleared<T> {
     type Target = T;
     fn deref(&self) -> &T {

@@ -9,6 +9,7 @@
 //! exporter takes [`gate::Cleared`] values, which only the gate makes. [`safe`] turns foreign text into text that may be
 //! shown. The [`outbox`] keeps decided messages with the state that decided them; [`delivery`] hands them over.
 
+pub mod answer;
 pub mod catalogue;
 pub mod delivery;
 pub mod document;
@@ -24,6 +25,7 @@ pub mod ssrf;
 pub mod stix;
 pub mod syslog;
 pub mod taxii;
+pub mod ticket;
 pub mod webhook;
 
 pub use gate::{Cleared, Gate, Withheld};

@@ -143,7 +143,9 @@ pub fn write(
         ("X-Noroshi-Incidents", alert.incidents.len().to_string()),
         ("X-Noroshi-Incident-Ids", ids.join(" ")),
     ];
-    for (name, value) in headers {
+    // Ticket systems answer by program, about the worst incident.
+    let answer = document.items.first().and_then(|item| item.api.clone()).map(|api| ("X-Noroshi-Answer", api));
+    for (name, value) in headers.into_iter().chain(answer) {
         builder = builder.raw_header(Plain(name, value).display());
     }
     let text = render("mail.txt", document)?;

@@ -6,7 +6,7 @@
 
 mod feedback;
 
-pub use feedback::RuleCounts;
+pub use feedback::{Answer, RuleCounts};
 
 use noroshi_model::Nanos;
 use noroshi_model::alert::Alert;

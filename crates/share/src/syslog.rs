@@ -2,6 +2,7 @@
 
 use crate::gate::Cleared;
 use crate::safe;
+use crate::ticket::Links;
 use noroshi_model::Nanos;
 use noroshi_model::alert::{Alert, Severity};
 use noroshi_model::incident::Incident;
@@ -16,11 +17,11 @@ const SECONDS_MAX: u64 = 10;
 const FACILITY: u8 = 16;
 
 /// The lines of a message.
-pub fn lines(alert: &Cleared<Alert>) -> Vec<String> {
-    alert.incidents.iter().map(|incident| line(alert, incident)).collect()
+pub fn lines(alert: &Cleared<Alert>, links: Option<&Links>) -> Vec<String> {
+    alert.incidents.iter().map(|incident| line(alert, incident, links)).collect()
 }
 
-fn line(alert: &Alert, incident: &Incident) -> String {
+fn line(alert: &Alert, incident: &Incident, links: Option<&Links>) -> String {
     // RFC 5424, table 2: 2 critical, 3 error, 4 warning, 5 notice, 6 informational; CEF counts 0 to 10.
     let (level, cef) = match incident.severity {
         Severity::Critical => (2, 10),
@@ -30,6 +31,9 @@ fn line(alert: &Alert, incident: &Incident) -> String {
         Severity::Info => (6, 1),
     };
     let said = incident.testimonies.first().map(|t| safe::shown(&t.text)).unwrap_or_default();
+    let answer = links.map(|links| links.places(&alert.id, &incident.id, alert.created));
+    let answer =
+        answer.map(|places| [("cs5Label", "answer".to_owned()), ("cs5", places.api), ("request", places.page)]);
     let fields = [
         ("rt", (incident.last.0 / 1_000_000).to_string()),
         ("start", (incident.first.0 / 1_000_000).to_string()),
@@ -46,8 +50,12 @@ fn line(alert: &Alert, incident: &Incident) -> String {
         ("cs4", alert.id.clone()),
         ("msg", said),
     ];
-    let extension: Vec<String> =
-        fields.iter().map(|(key, value)| format!("{key}={}", extension_value(value))).collect();
+    let extension: Vec<String> = answer
+        .into_iter()
+        .flatten()
+        .chain(fields)
+        .map(|(key, value)| format!("{key}={}", extension_value(&value)))
+        .collect();
     let stamp = Nanos::from_seconds(alert.created.seconds()).rfc3339();
     format!(
         "<{}>1 {stamp} - noroshi - {} - CEF:0|Noroshi|noroshi|{}|{}|{}|{cef}|{}",

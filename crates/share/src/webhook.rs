@@ -7,8 +7,10 @@ use crate::delivery::{Refusal, chain};
 use crate::document::Document;
 use crate::gate::Cleared;
 use crate::ssrf::{Guard, Target};
+use crate::ticket::Links;
 use hmac::{Hmac, KeyInit, Mac};
 use noroshi_model::alert::{Alert, AlertKind, Severity};
+use noroshi_model::incident::Incident;
 use noroshi_model::member::WebhookShape;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -40,18 +42,25 @@ pub fn signature(secret: &str, unix_seconds: i64, body: &[u8]) -> String {
 }
 
 /// The body of a message in a receiver's shape.
-pub fn body(alert: &Cleared<Alert>, document: &Document, shape: WebhookShape, base: Option<&str>) -> Value {
+pub fn body(alert: &Cleared<Alert>, document: &Document, shape: WebhookShape, links: Option<&Links>) -> Value {
     match shape {
-        WebhookShape::Noroshi => own(alert, base),
+        WebhookShape::Noroshi => own(alert, links),
         WebhookShape::Slack => slack(alert, document),
         WebhookShape::Mattermost => mattermost(alert, document),
         WebhookShape::Teams => teams(alert, document),
     }
 }
 
-fn own(alert: &Cleared<Alert>, base: Option<&str>) -> Value {
-    let link = |path: &str| base.map(|base| format!("{base}{path}/{}", alert.id));
+fn own(alert: &Cleared<Alert>, links: Option<&Links>) -> Value {
     let first = alert.incidents.first();
+    let answers = links.map(|links| {
+        let answer = |incident: &Incident| {
+            let places = links.places(&alert.id, &incident.id, alert.created);
+            json!({ "incident": incident.id, "page": places.page, "api": places.api })
+        };
+        alert.incidents.iter().map(answer).collect::<Vec<_>>()
+    });
+    let link = |path: &str| links.map(|links| format!("{}{path}", links.base));
     json!({
         "schema": SCHEMA,
         "id": alert.id,
@@ -74,12 +83,13 @@ fn own(alert: &Cleared<Alert>, base: Option<&str>) -> Value {
         })),
         "incidents": alert.incidents,
         "evidence": first.map(|incident| json!(incident.testimonies)).unwrap_or(json!([])),
-        "links": { "ui": link("/alerts"), "api": link("/api/v1/alerts"), "stix": link("/api/v1/alerts/stix") },
+        "links": { "ui": link("/warnings"), "api": link("/api/v1/messages"), "stix": link("/taxii2/") },
+        "answers": answers,
     })
 }
 
 /// What a chat shows: every incident in one block. `quote` makes text harmless in the chat's own markup.
-fn blocks(document: &Document, quote: impl Fn(&str) -> String) -> Vec<String> {
+fn blocks(document: &Document, quote: impl Fn(&str) -> String, link: impl Fn(&str, &str) -> String) -> Vec<String> {
     let item = |item: &crate::document::Item| {
         let mut text = format!("*{}* [{}]\n", quote(&item.heading), quote(&item.severity));
         for (label, value) in &item.facts {
@@ -87,6 +97,9 @@ fn blocks(document: &Document, quote: impl Fn(&str) -> String) -> Vec<String> {
         }
         for said in &item.evidence {
             text.push_str(&format!("• {}\n", quote(said)));
+        }
+        if let Some(page) = &item.link {
+            text.push_str(&link(page, &document.titles.feedback));
         }
         text
     };
@@ -113,7 +126,8 @@ fn slack(alert: &Alert, document: &Document) -> Value {
         section(&slack_text(&document.lead)),
     ];
     // Slack takes at most 50 blocks.
-    parts.extend(blocks(document, slack_text).iter().take(40).map(|text| section(text)));
+    let link = |page: &str, title: &str| format!("<{page}|{}>", slack_text(title));
+    parts.extend(blocks(document, slack_text, link).iter().take(40).map(|text| section(text)));
     parts.push(json!({ "type": "context", "elements": [{ "type": "plain_text", "text": clip(&format!("{} {}", document.tlp, alert.id), 2_000) }] }));
     json!({ "text": slack_text(&document.subject), "blocks": parts })
 }
@@ -137,10 +151,17 @@ fn markdown_text(text: &str) -> String {
     out
 }
 
+/// A link of ours; pages hold no character that Markdown knows.
+fn markdown_link(page: &str, title: &str) -> String {
+    format!("[{}]({page})", markdown_text(title))
+}
+
 fn mattermost(alert: &Alert, document: &Document) -> Value {
     let colour = colour(alert.severity);
-    let attachments: Vec<Value> =
-        blocks(document, markdown_text).iter().map(|text| json!({ "color": colour, "text": text })).collect();
+    let attachments: Vec<Value> = blocks(document, markdown_text, markdown_link)
+        .iter()
+        .map(|text| json!({ "color": colour, "text": text }))
+        .collect();
     json!({ "text": markdown_text(&document.subject), "attachments": attachments })
 }
 
@@ -159,6 +180,7 @@ fn teams(alert: &Alert, document: &Document) -> Value {
             .collect();
         parts.push(json!({ "type": "FactSet", "facts": facts }));
         parts.extend(item.evidence.iter().map(|said| text(markdown_text(said))));
+        parts.extend(item.link.iter().map(|page| text(markdown_link(page, &document.titles.feedback))));
     }
     if !document.more.is_empty() {
         parts.push(text(markdown_text(&document.more_title)));

@@ -1,11 +1,10 @@
 //! One address under one vector: a small event, and what follows.
 
-use super::{Class, Precursor, Settings};
+use super::{Class, Place, Precursor, Settings, Sighting};
 use noroshi_model::finding::AttackKind;
-use noroshi_model::packet::{Has, Packet};
 use noroshi_model::{Addr, Nanos};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Destinations of a small event that are told apart; it is small.
 const DESTINATIONS_MAX: usize = 64;
@@ -16,6 +15,7 @@ const TTL_MOST_HOSTS: u8 = 128;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Track {
     pub kind: AttackKind,
+    place: Place,
     /// The first about its network for long.
     fresh: bool,
     pub first: Nanos,
@@ -27,6 +27,8 @@ pub struct Track {
     repeated: bool,
     /// Every packet's TTL began at 255.
     high_ttl: bool,
+    /// What was asked first, at lures.
+    request: Option<u64>,
     /// Its class, once it was silent and judged; then packets are counted for the main attack.
     pub judged: Option<Class>,
     pub judged_at: Nanos,
@@ -40,9 +42,10 @@ pub struct Track {
 }
 
 impl Track {
-    pub fn new(kind: AttackKind, fresh: bool, at: Nanos) -> Self {
+    pub fn new(kind: AttackKind, place: Place, fresh: bool, at: Nanos) -> Self {
         Track {
             kind,
+            place,
             fresh,
             first: at,
             last: at,
@@ -52,6 +55,7 @@ impl Track {
             destinations: BTreeSet::new(),
             repeated: false,
             high_ttl: true,
+            request: None,
             judged: None,
             judged_at: at,
             announced: None,
@@ -63,8 +67,8 @@ impl Track {
         }
     }
 
-    /// Takes in a packet; true when with it a judged event has its main attack.
-    pub fn see(&mut self, packet: &Packet, settings: &Settings) -> bool {
+    /// Takes in a sighting; true when with it a judged event has its main attack.
+    pub fn see(&mut self, packet: &Sighting, settings: &Settings) -> bool {
         self.last = self.last.max(packet.ts);
         if self.is_main {
             return false;
@@ -79,18 +83,19 @@ impl Track {
             self.is_main = true;
             return false;
         }
-        if packet.has.has(Has::PORTS) {
-            self.one_sport &= self.sport.is_none_or(|sport| sport == packet.sport);
-            self.sport = Some(packet.sport);
+        if let Some(sport) = packet.sport {
+            self.one_sport &= self.sport.is_none_or(|known| known == sport);
+            self.sport = Some(sport);
         }
-        self.high_ttl &= packet.ttl > TTL_MOST_HOSTS;
+        self.high_ttl &= packet.ttl.is_some_and(|ttl| ttl > TTL_MOST_HOSTS);
+        self.request = self.request.or(packet.request);
         if self.destinations.len() < DESTINATIONS_MAX {
-            self.repeated |= !self.destinations.insert(packet.dst);
+            self.repeated |= !self.destinations.insert(packet.at);
         }
         false
     }
 
-    fn follow(&mut self, packet: &Packet, settings: &Settings) -> bool {
+    fn follow(&mut self, packet: &Sighting, settings: &Settings) -> bool {
         let minute = packet.ts.seconds().div_euclid(60);
         if self.main_packets == 0
             || packet.ts.seconds_since(Nanos(self.minute.0.saturating_mul(60_000_000_000))) > 3_600.0
@@ -109,14 +114,18 @@ impl Track {
         self.is_main
     }
 
-    /// What kind of small event it was; none when it was none that says anything.
-    pub fn class(&self, settings: &Settings) -> Option<Class> {
+    /// What kind of small event it was; none when it was none that says anything. `requests` are those of large attacks
+    /// of the last day.
+    pub fn class(&self, settings: &Settings, requests: &BTreeMap<u64, Nanos>) -> Option<Class> {
         if !self.fresh || self.test_packets < settings.packets_min {
             return None;
         }
         match self.kind {
             // Few observed addresses that get replies may have asked for them.
             AttackKind::Backscatter => (self.destinations.len() >= 2).then_some(Class::Replies),
+            _ if self.request.is_some_and(|request| requests.contains_key(&request)) => Some(Class::KnownRequest),
+            // A scanner that looks for reflectors asks each lure once, often from one port: only who asks again is none.
+            _ if self.place == Place::Lures && !self.repeated => None,
             _ if self.one_sport => Some(Class::FixedPort),
             _ if self.repeated => Some(Class::Repeated),
             _ if self.high_ttl => Some(Class::HighTtl),

@@ -3,6 +3,7 @@
 use noroshi_alert::precursor::{Class, Event, Precursors, Settings};
 use noroshi_model::finding::Vector;
 use noroshi_model::packet::{Has, Packet, PacketBatch, Transport};
+use noroshi_model::request::{Request, Withheld};
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 
@@ -75,4 +76,71 @@ fn a_detector_that_was_stored_scores_what_it_had_announced() {
     let scored = scored.expect("the attack came");
     assert_eq!((scored.precursor.vector, scored.main.is_some()), (Vector::Ntp, true));
     assert_eq!((detector.scores().announced, detector.scores().came), (1, 1));
+}
+
+/// A request at a lure: which lure, from which port, what.
+fn asked(second: i64, victim: u32, lure: u32, sport: u16, hash: u64) -> Request {
+    Request {
+        ts: Nanos((START + second) * SECOND),
+        sensor: "kyoto".into(),
+        src: Addr::v4(victim),
+        dst: Addr::v4(0xc612_0000 + lure),
+        sport,
+        dport: 123,
+        vector: Vector::Ntp,
+        method: "monlist".into(),
+        name: String::new(),
+        request_bytes: 8,
+        reply_bytes: 0,
+        withheld: Withheld::Muted,
+        request_hash: hash,
+        ttl: Some(57),
+        payload: Vec::new(),
+    }
+}
+
+#[test]
+fn requests_at_lures_announce_unless_a_scanner_makes_its_round() {
+    let (victim, scanner) = (0xcb00_7107, 0xcb00_7207);
+    let mut detector = Precursors::new(Settings::default());
+    let mut rows = Vec::new();
+    for n in 0..8 {
+        // The tester asks two lures in turn; the scanner every lure once. Both keep their port.
+        rows.push(asked(n, victim, n as u32 % 2, 4_444, 1));
+        rows.push(asked(n, scanner, n as u32, 5_555, 2));
+    }
+    rows.push(asked(200, 0x0a00_0001, 1, 9, 3));
+    let events = detector.observe_requests(&rows);
+    assert_eq!(expected(&events), [Class::FixedPort]);
+    let Event::Expected(found) = &events[0] else { panic!("{events:?}") };
+    assert_eq!((found.victim, found.vector), (Addr::v4(victim), Vector::Ntp));
+
+    // The attack comes at the lures; it is scored as those on packets are.
+    let main: Vec<Request> = (0..150).map(|n| asked(4_000 + n / 30, victim, n as u32 % 2, 80, 1)).collect();
+    let events = detector.observe_requests(&main);
+    assert!(matches!(&events[..], [Event::Scored(outcome)] if outcome.main.is_some()), "{events:?}");
+    assert_eq!((detector.scores().announced, detector.scores().came), (1, 1));
+
+    // Who asks within a day what that attack asked announces another one, also without a fixed port or a repetition.
+    let (next, other) = (0xcb00_7307, 0xcb00_7407);
+    let mut rows: Vec<Request> = Vec::new();
+    for n in 0..6 {
+        rows.push(asked(8_000 + n, next, n as u32, 100 + n as u16, 1));
+        rows.push(asked(8_000 + n, other, n as u32, 100 + n as u16, 77));
+    }
+    rows.push(asked(8_200, 0x0a00_0001, 1, 9, 3));
+    assert_eq!(expected(&detector.observe_requests(&rows)), [Class::KnownRequest]);
+}
+
+#[test]
+fn a_test_that_a_darknet_and_a_lure_see_is_announced_once() {
+    let mut detector = Precursors::new(Settings::default());
+    let mut events = Vec::new();
+    for n in 0..6 {
+        events.extend(detector.observe(&batch(vec![request(n, 241)])));
+        events.extend(detector.observe_requests(&[asked(n, 0xcb00_7107, 1, 4_444, 1)]));
+    }
+    events.extend(detector.observe(&batch(vec![clock(200)])));
+    assert_eq!(expected(&events).len(), 1, "{events:?}");
+    assert_eq!(detector.scores().announced, 1);
 }

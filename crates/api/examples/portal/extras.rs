@@ -115,6 +115,9 @@ fn warning() -> WarningView {
         conditions: conditions.iter().map(|text| (*text).to_owned()).collect(),
         built_in: true,
         messages: 0,
+        confirmed: 0,
+        false_alarms: 0,
+        mitigated_seconds: None,
     };
     WarningView {
         configured: true,

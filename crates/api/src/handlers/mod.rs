@@ -34,7 +34,9 @@ use utoipa::OpenApi;
         sensors::preview, sensors::policies, sensors::roll_back, sensors::place, sensors::revoke,
         sensors::remove_sample, sessions::sessions, sessions::session, sessions::recording, sessions::session_cause, sessions::samples,
         outlook::surges, outlook::outlook, warning::warning, warning::messages, warning::try_rule, warning::members,
-        door::offer_factor, door::confirm_factor, door::remove_factor
+        door::offer_factor, door::confirm_factor, door::remove_factor, crate::exchange::findings,
+        crate::exchange::feedback, crate::exchange::precision, crate::exchange::precursors, crate::exchange::answer, crate::exchange::answer_page,
+        crate::exchange::send_answer
     ),
     components(schemas(observe::Format, crate::query::Measure, crate::live::Tick, crate::live::LivePacket, live::Hello, live::Missed, Problem)),
     modifiers(&Security)
@@ -82,6 +84,7 @@ impl From<BackendError> for Problem {
             BackendError::NotAllowed(text) => Problem::new(Code::NotAllowed, text),
             BackendError::Refused(text) => Problem::bad(text),
             BackendError::Conflict(text) => Problem::new(Code::Conflict, text),
+            BackendError::Gone(text) => Problem::new(Code::LinkSpent, text),
             BackendError::Unavailable { part, cause } => {
                 tracing::error!(part, cause, "backend failed");
                 Problem::new(Code::Unavailable, format!("{part} is unavailable. Try again, or ask the administrator."))

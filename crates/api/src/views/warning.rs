@@ -58,6 +58,12 @@ pub struct RuleView {
     pub built_in: bool,
     /// Messages of the last seven days that it decided.
     pub messages: u64,
+    /// Incidents of it that members called right.
+    pub confirmed: u64,
+    /// Incidents of it that members called wrong.
+    pub false_alarms: u64,
+    /// Median seconds from the message to being dealt with; none when nobody said so.
+    pub mitigated_seconds: Option<f64>,
 }
 
 /// One message to one recipient.
@@ -118,9 +124,9 @@ pub struct WarningView {
     pub failed: u64,
     /// Messages that the gate kept back.
     pub withheld: u64,
-    /// Messages that members called right.
+    /// Incidents that members called right.
     pub confirmed: u64,
-    /// Messages that members called wrong.
+    /// Incidents that members called wrong.
     pub false_alarms: u64,
     /// Rules in their order.
     pub rules: Vec<RuleView>,

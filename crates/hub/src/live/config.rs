@@ -16,6 +16,7 @@ use crate::HubError;
 use noroshi_alert::config::{self, Config as Members};
 use noroshi_model::Prefix;
 use noroshi_share::delivery::{SmtpSecurity, SmtpServer};
+use noroshi_share::ticket::{Links, Tickets};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,32 @@ impl Settings {
             Err(error) => return Err(HubError::io(&path, "read")(error)),
         };
         config::parse(&text).map_err(|error| HubError::Config { path, text: error.to_string() })
+    }
+
+    /// Where messages lead.
+    pub fn links(&self, tickets: Tickets) -> Option<Links> {
+        let base = self.base.as_deref()?.trim_end_matches('/').to_owned();
+        Some(Links { base, tickets: Some(tickets) })
+    }
+
+    /// How people reach the portal: by its public name as well, and over https when that says so.
+    pub fn door(&self) -> Result<noroshi_api::Settings, String> {
+        let mut door = noroshi_api::Settings::default();
+        if let Some(text) = &self.base {
+            let wrong = || format!("warning.base: \"{text}\" is not an address such as https://noroshi.example.org");
+            let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+            let authority = rest.split('/').next().unwrap_or_default();
+            let host = match authority.rfind(':') {
+                Some(at) if !authority.ends_with(']') => &authority[..at],
+                _ => authority,
+            };
+            if host.is_empty() || !matches!(scheme, "http" | "https") {
+                return Err(wrong());
+            }
+            door.https = scheme == "https";
+            door.hosts.push(host.to_owned());
+        }
+        Ok(door)
     }
 
     /// The mail server.

@@ -6,13 +6,21 @@ use crate::services::Context;
 use async_trait::async_trait;
 use noroshi_api::BackendError;
 use noroshi_api::backend::Answered;
-use noroshi_api::exchange::{Exchange, Feedback, PushAnswer, Refused, RulePrecision, TaxiiAsk};
+use noroshi_api::exchange::{
+    AnswerKind, AnswerPage, Exchange, Feedback, PrecursorScores, PushAnswer, Refused, RulePrecision, Sent, TaxiiAsk, Verdict,
+};
 use noroshi_api::scope::{Principal, Role};
+use noroshi_model::Nanos;
+use noroshi_model::alert::Alert;
 use noroshi_model::member::Registry;
 use noroshi_model::time::Clock;
 use noroshi_model::tlp::Tlp;
+use noroshi_share::Cleared;
+use noroshi_share::answer;
 use noroshi_share::intake::{self, Foreign, PartnerFinding, Taken};
+use noroshi_share::outbox::Outbox;
 use noroshi_share::taxii::{self, Collection, Reader, Sqlite, respond};
+use noroshi_share::ticket::{Ticket, TicketError};
 use serde_json::Value;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
@@ -23,6 +31,9 @@ use tokio::sync::Mutex;
 /// What partners push: version 5 UUIDs of "intake" and "shared" in the URL namespace.
 const INTAKE: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a01";
 const SHARED: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a02";
+
+/// Seconds by which a member's clock may be ahead of ours.
+const CLOCK_SECONDS: f64 = 300.0;
 
 /// The exchange of a hub.
 pub struct House {
@@ -119,6 +130,73 @@ impl House {
     }
 }
 
+/// What a ticket leads to.
+struct Known<'d> {
+    outbox: &'d Outbox,
+    ticket: Ticket,
+    alert: Cleared<Alert>,
+    member_name: String,
+    /// Who says what is said by this ticket.
+    by: String,
+}
+
+/// Why a ticket leads nowhere.
+enum NoAnswer {
+    Ticket(TicketError),
+    Failed(BackendError),
+}
+
+impl House {
+    /// What a ticket leads to: its message as it passes the gate today.
+    async fn known(&self, text: &str) -> Result<Known<'_>, NoAnswer> {
+        let desk = &self.context.desk;
+        let (Some(open), Some(outbox)) = (desk.open(), desk.outbox()) else {
+            return Err(NoAnswer::Failed(unavailable("desk", "it is not open yet")));
+        };
+        let ticket = open.tickets.open(text, System.now()).map_err(NoAnswer::Ticket)?;
+        let missing = || NoAnswer::Failed(BackendError::NotFound("message"));
+        let found = outbox.message(&ticket.alert).await;
+        let alert = found.map_err(|error| NoAnswer::Failed(unavailable("outbox", error)))?.ok_or_else(missing)?;
+        let member = open.registry.get(&alert.member).ok_or_else(missing)?;
+        let by = format!("link to {}", alert.recipient);
+        let alert = open.gate.alert(&alert, member.tlp_ceiling).map_err(|_| missing())?;
+        Ok(Known { outbox, ticket, alert, member_name: member.name.clone(), by })
+    }
+
+    async fn note(&self, known: &Known<'_>, said: Feedback) -> Answered<()> {
+        let now = System.now();
+        let (incident, at) = (&known.ticket.incident, since(&said, now)?);
+        let noted = known.outbox.answer(incident, None, said.verdict.name(), at, now, &known.by).await;
+        match noted.map_err(|error| unavailable("outbox", error))? {
+            true => Ok(()),
+            false => Err(BackendError::NotFound("incident")),
+        }
+    }
+}
+
+/// Since when what is said holds. Clocks of members may be a little ahead.
+fn since(said: &Feedback, now: Nanos) -> Answered<Nanos> {
+    let at = said.at.unwrap_or(now);
+    if at.seconds_since(now) > CLOCK_SECONDS {
+        return Err(BackendError::Refused("at: lies in the future".into()));
+    }
+    Ok(at)
+}
+
+/// What a form says. A browser writes `2026-01-31T12:30`.
+fn said_by_form(sent: &Sent, now: Nanos) -> Result<Feedback, answer::Problem> {
+    let verdict = Verdict::named(&sent.verdict).ok_or(answer::Problem::Unclear)?;
+    let at = match sent.at.trim() {
+        "" => None,
+        text => {
+            let zone = if text.len() == "2026-01-31T12:30".len() { ":00Z" } else { "Z" };
+            Some(format!("{text}{zone}").parse::<Nanos>().map_err(|_| answer::Problem::Unclear)?)
+        }
+    };
+    let said = Feedback { verdict, at };
+    since(&said, now).map(|_| said).map_err(|_| answer::Problem::Future)
+}
+
 #[async_trait]
 impl Exchange for House {
     async fn taxii(&self, who: &Principal, ask: TaxiiAsk) -> taxii::Response {
@@ -167,12 +245,67 @@ impl Exchange for House {
             _ => Some(who.organisation.as_str()),
         };
         let now = System.now();
-        let at = said.at.unwrap_or(now);
+        let at = since(&said, now)?;
         let noted = outbox.answer(incident, member, said.verdict.name(), at, now, &who.name).await;
         match noted.map_err(|error| unavailable("outbox", error))? {
             true => Ok(()),
             false => Err(BackendError::NotFound("incident")),
         }
+    }
+
+    async fn answer_page(&self, ticket: &str, sent: Option<Sent>) -> Answered<AnswerPage> {
+        let known = match self.known(ticket).await {
+            Ok(known) => known,
+            Err(NoAnswer::Ticket(why)) => {
+                let kind = match why {
+                    TicketError::Foreign => AnswerKind::Foreign,
+                    TicketError::Expired => AnswerKind::Expired,
+                };
+                let html = answer::refused(why).map_err(|error| unavailable("pages", error))?;
+                return Ok(AnswerPage { kind, html });
+            }
+            Err(NoAnswer::Failed(error)) => return Err(error),
+        };
+        let (mut kind, mut state) = (AnswerKind::Shown, answer::State::default());
+        if let Some(sent) = sent {
+            match said_by_form(&sent, System.now()) {
+                Ok(said) => {
+                    self.note(&known, said).await?;
+                    kind = AnswerKind::Kept;
+                }
+                Err(problem) => (kind, state.problem) = (AnswerKind::Unfit, Some(problem)),
+            }
+        }
+        let Known { outbox, ticket, alert, member_name, by } = known;
+        let last = outbox.last_answer(&ticket.incident, &by).await;
+        state.said = last.map_err(|error| unavailable("outbox", error))?;
+        let html = answer::page(&alert, &member_name, &ticket, &state).map_err(|error| unavailable("pages", error))?;
+        Ok(AnswerPage { kind, html: html.ok_or(BackendError::NotFound("incident"))? })
+    }
+
+    async fn answer(&self, ticket: &str, said: Feedback) -> Answered<()> {
+        match self.known(ticket).await {
+            Ok(known) => self.note(&known, said).await,
+            Err(NoAnswer::Ticket(TicketError::Foreign)) => Err(BackendError::NotFound("link")),
+            Err(NoAnswer::Ticket(why)) => Err(BackendError::Gone(why.to_string())),
+            Err(NoAnswer::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn precursors(&self, _: &Principal) -> Answered<PrecursorScores> {
+        let (scores, base_rate) = self.context.desk.precursors();
+        let mut leads = scores.leads.clone();
+        leads.sort_by(f64::total_cmp);
+        let median = (!leads.is_empty()).then(|| (leads[(leads.len() - 1) / 2] + leads[leads.len() / 2]) / 2.0);
+        Ok(PrecursorScores {
+            announced: scores.announced,
+            came: scores.came,
+            stayed_away: scores.stayed_away,
+            held_back: scores.held_back,
+            precision: scores.precision(),
+            base_rate,
+            median_lead_seconds: median,
+        })
     }
 
     async fn precision(&self, _: &Principal) -> Answered<Vec<RulePrecision>> {
@@ -188,6 +321,7 @@ impl Exchange for House {
                 answered: rule.answered,
                 right: rule.right,
                 wrong: rule.wrong,
+                known: rule.known,
                 mitigated_seconds: rule.mitigated_seconds,
             })
             .collect())

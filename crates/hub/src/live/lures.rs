@@ -173,7 +173,8 @@ impl Lures {
                 while let Some((after, to)) = due.next_if(|(after, _)| *after < next.row) {
                     lures.advance(after, to);
                 }
-                lures.observe(next, now);
+                let requests = lures.observe(next, now);
+                warner.recall_requests(&requests);
                 for mut batch in streams.packets(next) {
                     plausible(&mut batch, now);
                     warner.recall(&batch);
@@ -191,14 +192,17 @@ impl Lures {
         Ok(lures)
     }
 
-    /// Looks at one row.
-    pub fn observe(&mut self, row: &JournalRow, now: Nanos) {
+    /// Looks at one row; gives its requests, but for those that no clock can be right about.
+    pub fn observe(&mut self, row: &JournalRow, now: Nanos) -> Vec<Request> {
         self.bytes += row.bytes.len() as u64;
         let latest = Nanos(now.0.saturating_add(FUTURE_SECONDS * SECOND));
-        for request in requests_of(row).iter().filter(|request| request.ts <= latest) {
+        let mut requests = requests_of(row);
+        requests.retain(|request| request.ts <= latest);
+        for request in &requests {
             self.watch.take(request, &mut self.noticed);
             self.moved_at = now;
         }
+        requests
     }
 
     fn advance(&mut self, after: i64, to: Nanos) {

@@ -34,12 +34,16 @@ use crate::fleet;
 use crate::services::{Context, ServiceResult};
 use crate::warning::Warner;
 use noroshi_alert::Statement;
+use noroshi_alert::precursor::{Precursors, Scores};
 use noroshi_model::finding::Attack;
+use noroshi_model::member::Registry;
 use noroshi_model::time::Clock;
 use noroshi_model::{Addr, Nanos};
+use noroshi_share::Gate;
 use noroshi_share::outbox::Outbox;
+use noroshi_share::ticket::Tickets;
 use noroshi_store::journal::Hold;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{Mutex, Notify, OnceCell, mpsc, oneshot};
 
 /// Messages to the tail that may wait.
@@ -76,6 +80,19 @@ pub struct DeskDoor {
     sender: mpsc::Sender<Said>,
     inbox: Arc<Mutex<Option<mpsc::Receiver<Said>>>>,
     outbox: Arc<OnceCell<Outbox>>,
+    open: Arc<OnceCell<Open>>,
+    precursors: Arc<std::sync::Mutex<(Scores, Option<f64>)>>,
+}
+
+/// What whoever writes to members needs, once the live service runs.
+#[derive(Clone)]
+pub(crate) struct Open {
+    /// What may leave.
+    pub gate: Arc<Gate>,
+    /// Who the members are.
+    pub registry: Arc<Registry>,
+    /// Tickets of this hub.
+    pub tickets: Tickets,
 }
 
 /// The live service is not running.
@@ -86,7 +103,7 @@ pub struct DeskClosed;
 impl DeskDoor {
     pub(crate) fn new() -> Self {
         let (sender, inbox) = mpsc::channel(QUEUE);
-        DeskDoor { sender, inbox: Arc::new(Mutex::new(Some(inbox))), outbox: Arc::new(OnceCell::new()) }
+        DeskDoor { sender, inbox: Arc::new(Mutex::new(Some(inbox))), outbox: Arc::default(), open: Arc::default(), precursors: Arc::default() }
     }
 
     /// Tells the desk what others say; returns once it is durable. `kept` is stored in the same transaction.
@@ -99,6 +116,21 @@ impl DeskDoor {
 
     pub(crate) async fn send(&self, said: Said) -> Result<(), DeskClosed> {
         self.sender.send(said).await.map_err(|_| DeskClosed)
+    }
+
+    /// Announcements of attacks and what became of them, for everybody to see.
+    pub(crate) fn publish(&self, precursors: &Precursors) {
+        let scores = (precursors.scores().clone(), precursors.base_rate());
+        *self.precursors.lock().unwrap_or_else(PoisonError::into_inner) = scores;
+    }
+
+    /// What was published last.
+    pub(crate) fn precursors(&self) -> (Scores, Option<f64>) {
+        self.precursors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn open(&self) -> Option<&Open> {
+        self.open.get()
     }
 
     /// The outbox, once the live service runs.
@@ -122,10 +154,13 @@ async fn run(context: Context, [tail_hold, lures_hold, look_hold]: [Hold; 3]) ->
         return Err("the live service runs already".into());
     };
     let gate = Arc::new(post::gate(&context).await?);
-    let delivery = post::delivery(&settings, &members, gate.clone())?;
+    let tickets = Tickets::new(post::ticket_key(&context.config.data)?);
+    let delivery = post::delivery(&settings, &members, gate.clone(), tickets.clone())?;
     post::notice(&context, &settings, &members);
     let news = Arc::new(Notify::new());
     // From here on the desk can be asked and told.
+    let registry = Arc::new(members.registry.clone());
+    drop(context.desk.open.set(Open { gate: gate.clone(), registry, tickets }));
     drop(context.desk.outbox.set(outbox.clone()));
     let tail = tail::Tail {
         context: context.clone(),

@@ -11,8 +11,10 @@ use noroshi_share::gate::Gate;
 use noroshi_share::mail::Sender;
 use noroshi_share::outbox::Outbox;
 use noroshi_share::ssrf::Guard;
+use noroshi_share::ticket::{KEY_BYTES, Tickets};
 use noroshi_share::webhook::Courier;
 use noroshi_wire::SensorName;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -50,8 +52,26 @@ async fn learn(context: &Context, gate: &Gate) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The key of this hub's tickets, made on first start.
+pub fn ticket_key(data: &Path) -> Result<[u8; KEY_BYTES], Problem> {
+    let path = data.join("ticket.key");
+    if !path.exists() {
+        let mut key = [0; KEY_BYTES];
+        rand::fill(&mut key);
+        crate::run::write_private(&path, &key)?;
+    }
+    let key = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let wrong = |_| format!("{}: not {KEY_BYTES} bytes; remove it, and links in older messages end", path.display());
+    Ok(key.try_into().map_err(wrong)?)
+}
+
 /// What delivers, as configured.
-pub fn delivery(settings: &Settings, members: &Members, gate: Arc<Gate>) -> Result<Delivery, Problem> {
+pub fn delivery(
+    settings: &Settings,
+    members: &Members,
+    gate: Arc<Gate>,
+    tickets: Tickets,
+) -> Result<Delivery, Problem> {
     let sender = Sender::parse(&settings.from).map_err(|error| format!("warning.from: {error}"))?;
     Ok(Delivery::new(delivery::Settings {
         registry: Arc::new(members.registry.clone()),
@@ -60,7 +80,7 @@ pub fn delivery(settings: &Settings, members: &Members, gate: Arc<Gate>) -> Resu
         smtp: settings.smtp_server()?,
         mailbox: settings.mailbox.clone(),
         webhooks: Courier { guard: Guard { allowed: settings.allow_webhooks.clone() } },
-        base: settings.base.as_deref().map(|base| base.trim_end_matches('/').to_owned()),
+        links: settings.links(tickets),
         producer: settings.producer.clone(),
     })?)
 }

@@ -160,6 +160,7 @@ impl Tail {
         if !committed.alerts.is_empty() {
             self.news.notify_one();
         }
+        self.context.desk.publish(warner.precursors());
         *row = reached;
         self.hold.release_through(reached);
         if checked {
@@ -177,7 +178,8 @@ fn observe(mut warner: Warner, mut lures: Lures, rows: Vec<JournalRow>) -> Decid
             plausible(&mut batch, now);
             warner.observe_at(&batch, now);
         }
-        lures.observe(row, now);
+        let requests = lures.observe(row, now);
+        warner.requests_at(&requests, now);
     }
     (warner, lures)
 }

@@ -398,7 +398,15 @@ impl Backend for House {
     }
 
     async fn warning(&self, scope: &Scope) -> Answered<WarningView> {
-        self.warnings.warning(scope, self.now()).await
+        // Without a live service nobody was told anything that could be answered.
+        let answers = match self.context.desk.outbox() {
+            Some(outbox) => outbox
+                .precision()
+                .await
+                .map_err(|error| BackendError::Unavailable { part: "outbox", cause: error.to_string() })?,
+            None => Vec::new(),
+        };
+        self.warnings.warning(scope, self.now(), &answers).await
     }
 
     async fn messages(&self, scope: &Scope, slice: Slice) -> Answered<Page<MessageView>> {

@@ -13,6 +13,7 @@ use noroshi_model::alert::Alert;
 use noroshi_model::member::{Member, Target};
 use noroshi_model::time::SECOND;
 use noroshi_model::tlp::Tlp as Label;
+use noroshi_share::outbox::RuleCounts;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,8 @@ impl Warnings {
     }
 
     /// How warning goes.
-    pub async fn warning(&self, scope: &Scope, now: Nanos) -> Answered<WarningView> {
+    /// `answers` is what members said about each rule.
+    pub async fn warning(&self, scope: &Scope, now: Nanos, answers: &[RuleCounts]) -> Answered<WarningView> {
         let mut notes = Vec::new();
         let configured = match self.configuration() {
             Ok(found) => found,
@@ -97,6 +99,7 @@ impl Warnings {
         let given = configured.as_ref().map(|found| found.rules.clone()).unwrap_or_default();
         let built_in = given.is_empty();
         let active = if built_in { rules::defaults() } else { given };
+        let said = |rule: &str| answers.iter().find(|counts| counts.rule == rule);
         let rules = active
             .iter()
             .map(|rule| RuleView {
@@ -105,6 +108,9 @@ impl Warnings {
                 conditions: conditions(rule),
                 built_in,
                 messages: seen.iter().filter(recent).filter(|message| message.rule == rule.name).count() as u64,
+                confirmed: said(&rule.name).map_or(0, |said| said.right),
+                false_alarms: said(&rule.name).map_or(0, |said| said.wrong),
+                mitigated_seconds: said(&rule.name).and_then(|said| said.mitigated_seconds),
             })
             .collect();
         if messages.len() as i64 >= MOST {
@@ -116,8 +122,8 @@ impl Warnings {
             delivered: state("delivered"),
             failed: state("failed"),
             withheld: state("withheld"),
-            confirmed: 0,
-            false_alarms: 0,
+            confirmed: answers.iter().map(|counts| counts.right).sum(),
+            false_alarms: answers.iter().map(|counts| counts.wrong).sum(),
             rules,
             notes,
         })
@@ -263,16 +269,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (warnings, now) = (Warnings::new(folder.path()), Nanos::from_seconds(1_767_225_600));
         let scope = Scope::new(Role::Analyst, "hub", Vec::new());
-        let empty = warnings.warning(&scope, now).await.unwrap();
+        let empty = warnings.warning(&scope, now, &[]).await.unwrap();
         assert!(!empty.configured && !empty.rules.is_empty() && empty.rules[0].built_in);
         let text = "[[member]]\nid = \"isp\"\nname = \"ISP\"\nprefixes = [\"198.51.100.0/24\"]\n\
                     contacts = [{ name = \"NOC\", mail = \"noc@example.net\" }]\n";
         std::fs::write(folder.path().join("members.toml"), text).unwrap();
         let members = warnings.members(now).await.unwrap();
         assert_eq!((members.items[0].id.as_str(), members.items[0].channels[0].kind.as_str()), ("isp", "mail"));
-        assert!(warnings.warning(&scope, now).await.unwrap().configured);
+        assert!(warnings.warning(&scope, now, &[]).await.unwrap().configured);
         assert_eq!(warnings.messages(&scope, Slice { skip: 0, take: 9 }, now).await.unwrap().total, 0);
         std::fs::write(folder.path().join("members.toml"), "[[member]]\nid = 3\n").unwrap();
-        assert!(warnings.warning(&scope, now).await.unwrap().notes[0].contains("line"));
+        assert!(warnings.warning(&scope, now, &[]).await.unwrap().notes[0].contains("line"));
     }
 }

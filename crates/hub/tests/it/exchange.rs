@@ -20,7 +20,7 @@ struct House {
     place: String,
     token: String,
     mailbox: PathBuf,
-    _web: WebSink,
+    web: WebSink,
 }
 
 fn now() -> Nanos {
@@ -38,6 +38,7 @@ impl House {
             members: Some(file),
             mailbox: Some(mailbox.clone()),
             allow_webhooks: vec![web.address],
+            base: Some("https://noroshi.example/".into()),
             ..live::Settings::default()
         };
         // Before the hub opens them: two writers of one log would disagree about its end.
@@ -52,25 +53,29 @@ impl House {
             let said = lab.hub.as_mut().unwrap().notice().await.unwrap();
             place = said.split_once("http://").and_then(|(_, rest)| Some(rest.split_once('/')?.0.to_owned()));
         }
-        House { lab, place: place.unwrap(), token: made.0, mailbox, _web: web }
+        House { lab, place: place.unwrap(), token: made.0, mailbox, web }
     }
 
     async fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> (u16, Value) {
-        let mut stream = TcpStream::connect(&self.place).await.unwrap();
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.place,
-            body.len(),
-        );
+        let headers = format!("Host: {}\r\n{authorization}Content-Type: application/json\r\n", self.place);
+        let (status, _, body) = self.send(method, path, &headers, &body).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// Status, head and body of an answer.
+    async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(&self.place).await.unwrap();
+        let length = body.len();
+        let request =
+            format!("{method} {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+        (status, head.to_owned(), body.to_owned())
     }
 
     async fn mail(&self, words: &str) -> String {
@@ -135,6 +140,77 @@ async fn what_a_partner_pushes_reaches_the_member_once_and_is_corrected() {
         (&json!("warn-at-once"), &json!(1), &json!(1.0))
     );
     assert!(rules[0]["mitigated_seconds"].as_f64().unwrap() >= 0.0);
+}
+
+/// A browser behind the public name, with what it says of where a form came from.
+fn browser(origin: &str) -> String {
+    format!("Host: noroshi.example\r\nOrigin: {origin}\r\nContent-Type: application/x-www-form-urlencoded\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_in_a_mail_opens_its_incident_and_takes_an_answer_without_an_account() {
+    let house = House::new().await;
+    let token = Some(house.token.as_str());
+    until("the desk", async || house.lab.hub().context().desk.outbox().map(drop)).await;
+    let two = json!({ "findings": [
+        finding("a-1", "203.0.113.9", "2026-01-01T02:00:00Z", "logged in on our honeypot"),
+        finding("b-1", "203.0.113.150", "2026-01-01T02:00:00Z", "logged in on our honeypot"),
+    ] });
+    assert_eq!(house.ask("POST", "/api/v1/findings", token, &two).await.1["taken"], 2);
+    let mail = house.mail("To: csirt@university.example").await.replace("=\r\n", "");
+    let line = mail.lines().find(|line| line.trim().starts_with("https://noroshi.example/answer/")).unwrap().trim();
+    let path = line.strip_prefix("https://noroshi.example").unwrap();
+    let ours = browser("https://noroshi.example");
+
+    // Mail scanners look at links, with and without a browser's headers, and change nothing by it.
+    for method in ["HEAD", "GET", "GET"] {
+        let (status, head, page) = house.send(method, path, &ours, "").await;
+        assert_eq!(status, 200, "{head}");
+        assert!(
+            method == "HEAD" || (page.contains("203.0.113.9") && page.contains("<form method=\"post\">")),
+            "{page}"
+        );
+        assert!(!page.contains("203.0.113.150") && !page.contains("Answered"), "{page}");
+        assert!(head.to_lowercase().contains("style-src 'sha256-") && head.contains("same-origin"), "{head}");
+    }
+    let outbox = house.lab.hub().context().desk.outbox().unwrap().clone();
+    assert_eq!(outbox.precision().await.unwrap()[0].answered, 0);
+
+    // A form from elsewhere, an empty one, one from the future.
+    assert_eq!(house.send("POST", path, &browser("https://evil.example"), "verdict=false").await.0, 403);
+    assert_eq!(house.send("POST", path, &ours, "verdict=perhaps").await.0, 422);
+    let (status, _, page) = house.send("POST", path, &ours, "verdict=mitigated&at=2999-01-01T00%3A00").await;
+    assert!(status == 422 && page.contains("future"), "{page}");
+    assert_eq!(outbox.precision().await.unwrap()[0].answered, 0);
+
+    let (status, head, _) = house.send("POST", path, &ours, "verdict=false&at=").await;
+    assert!(status == 303 && head.to_lowercase().contains(&format!("location: {path}")), "{head}");
+    let page = house.send("GET", path, &ours, "").await.2;
+    assert!(page.contains("Answered: It was not so") && page.contains("value=\"false\" required checked"), "{page}");
+    assert_eq!(outbox.precision().await.unwrap()[0].wrong, 1);
+
+    // The other member's post carries the call for programs, and its page is in Japanese.
+    let post =
+        until("the post", async || house.web.posts().into_iter().find(|post| post.body.contains("answers"))).await;
+    let body: Value = serde_json::from_str(&post.body).unwrap();
+    let place = |kind: &str| {
+        let url = body["answers"][0][kind].as_str().unwrap();
+        url.strip_prefix("https://noroshi.example").unwrap().to_owned()
+    };
+    assert_eq!(house.ask("POST", &place("api"), None, &json!({ "verdict": "mitigated" })).await.0, 204);
+    let page = house.send("GET", &place("page"), &ours, "").await.2;
+    assert!(page.contains("lang=\"ja\"") && page.contains("対処済み") && page.contains("回答済み"), "{page}");
+
+    // A byte changed opens nothing; and what members said is published.
+    let mut other = path.to_owned();
+    other.replace_range(path.len() - 1.., if path.ends_with('0') { "1" } else { "0" });
+    assert_eq!(house.send("GET", &other, &ours, "").await.0, 404);
+    let other = other.replace("/answer/", "/api/v1/answers/");
+    assert_eq!(house.ask("POST", &other, None, &json!({ "verdict": "true" })).await.0, 404);
+    let (_, rules) = house.ask("GET", "/api/v1/warnings/precision", token, &Value::Null).await;
+    let rule = &rules[0];
+    assert_eq!((&rule["told"], &rule["right"], &rule["wrong"]), (&json!(2), &json!(1), &json!(1)), "{rules}");
+    assert_eq!((&rule["precision"], rule["mitigated_seconds"].is_number()), (&json!(0.5), true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,7 +132,7 @@ async fn a_storm_becomes_digests_and_nothing_is_told_twice_or_lost() {
         smtp: None,
         mailbox: Some(folder.path().join("mailbox")),
         webhooks: Courier::default(),
-        base: None,
+        links: None,
         producer: "Noroshi test".into(),
     };
     let delivery = Delivery::new(settings).unwrap();

@@ -20,8 +20,21 @@ pub struct RuleCounts {
     pub right: u64,
     /// Said to be false, by everybody who answered.
     pub wrong: u64,
+    /// Of the right ones: known before the message came.
+    pub known: u64,
     /// Median seconds from the first message to being dealt with.
     pub mitigated_seconds: Option<f64>,
+}
+
+/// What somebody said about an incident.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// True, false, already-known or mitigated.
+    pub verdict: String,
+    /// Since when it is so.
+    pub since: Nanos,
+    /// When it was said.
+    pub said_at: Nanos,
 }
 
 /// Notes which rule told whom of what first.
@@ -35,6 +48,43 @@ pub(super) async fn told(connection: &mut SqliteConnection, alert: &Alert) -> Re
         query.bind(alert.created.0).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// One rule while it is counted.
+#[derive(Default)]
+struct Counting {
+    told: u64,
+    /// By incident: when it was told, the last word of each person, and since when it is dealt with.
+    answered: BTreeMap<String, (Nanos, BTreeMap<String, Answer>, Option<Nanos>)>,
+}
+
+impl Counting {
+    fn counts(self, rule: String) -> RuleCounts {
+        let mut counts = RuleCounts { rule, told: self.told, ..RuleCounts::default() };
+        let mut mitigated: Vec<f64> = Vec::new();
+        for (told, words, since) in self.answered.into_values() {
+            counts.answered += 1;
+            let right = words.values().any(|last| last.verdict != "false");
+            counts.right += u64::from(right);
+            counts.wrong += u64::from(!right);
+            counts.known += u64::from(right && words.values().any(|last| last.verdict == "already-known"));
+            if let (true, Some(since)) = (right, since) {
+                mitigated.push((since.0 - told.0).max(0) as f64 / SECOND as f64);
+            }
+        }
+        counts.mitigated_seconds = median(mitigated);
+        counts
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[middle]),
+        _ => Some((values[middle - 1] + values[middle]) / 2.0),
+    }
 }
 
 impl Outbox {
@@ -62,45 +112,48 @@ impl Outbox {
         Ok(true)
     }
 
-    /// What was said about the incidents of each rule.
+    /// The last thing that `by` said about an incident.
+    pub async fn last_answer(&self, incident: &str, by: &str) -> Result<Option<Answer>, OutboxError> {
+        let select = "SELECT verdict, since, said_at FROM answers WHERE incident = ? AND said_by = ?
+                      ORDER BY said_at DESC, verdict LIMIT 1";
+        let row = sqlx::query(select).bind(incident).bind(by).fetch_optional(self.pool()).await?;
+        let answer = |row: sqlx::sqlite::SqliteRow| Answer {
+            verdict: row.get(0),
+            since: Nanos(row.get(1)),
+            said_at: Nanos(row.get(2)),
+        };
+        Ok(row.map(answer))
+    }
+
+    /// A message by its id.
+    pub async fn message(&self, id: &str) -> Result<Option<Alert>, OutboxError> {
+        let row = sqlx::query("SELECT alert FROM outbox WHERE id = ?").bind(id).fetch_optional(self.pool()).await?;
+        let read =
+            |text: &str| serde_json::from_str(text).map_err(|source| OutboxError::Stored { id: id.to_owned(), source });
+        row.map(|row| read(row.get::<&str, _>(0))).transpose()
+    }
+
+    /// What was said about the incidents of each rule. An incident is wrong when the last word of everybody who answered
+    /// is that it is.
     pub async fn precision(&self) -> Result<Vec<RuleCounts>, OutboxError> {
-        let mut rules: BTreeMap<String, (RuleCounts, Vec<f64>)> = BTreeMap::new();
+        let mut rules: BTreeMap<String, Counting> = BTreeMap::new();
         let told = sqlx::query("SELECT rule, COUNT(DISTINCT incident) FROM told GROUP BY rule");
         for row in told.fetch_all(self.pool()).await? {
-            let (rule, told): (String, i64) = (row.get(0), row.get(1));
-            rules.insert(rule.clone(), (RuleCounts { rule, told: told as u64, ..RuleCounts::default() }, Vec::new()));
+            rules.entry(row.get(0)).or_default().told = row.get::<i64, _>(1) as u64;
         }
-        // An incident is wrong when the last word of everybody who answered is that it is.
-        let select = "SELECT t.rule, a.incident,
-                MAX(CASE WHEN a.verdict <> 'false' THEN a.said_at END),
-                MAX(CASE WHEN a.verdict = 'false' THEN a.said_at END),
-                MIN(CASE WHEN a.verdict = 'mitigated' THEN a.since END), MIN(t.at)
-            FROM answers a JOIN told t ON t.incident = a.incident GROUP BY t.rule, a.incident";
+        let select = "SELECT t.rule, a.incident, t.at, a.said_by, a.verdict, a.since, a.said_at
+            FROM answers a JOIN (SELECT rule, incident, MIN(at) AS at FROM told GROUP BY rule, incident) t
+            ON t.incident = a.incident ORDER BY a.said_at, a.verdict";
         for row in sqlx::query(select).fetch_all(self.pool()).await? {
-            let Some((counts, mitigated)) = rules.get_mut(row.get::<&str, _>(0)) else { continue };
-            let (right, wrong): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
-            counts.answered += 1;
-            if right >= wrong {
-                counts.right += 1
-            } else {
-                counts.wrong += 1
+            let Some(rule) = rules.get_mut(row.get::<&str, _>(0)) else { continue };
+            let (verdict, since): (String, Nanos) = (row.get(4), Nanos(row.get(5)));
+            let fresh = || (Nanos(row.get(2)), BTreeMap::new(), None);
+            let (_, words, mitigated) = rule.answered.entry(row.get(1)).or_insert_with(fresh);
+            if verdict == "mitigated" {
+                *mitigated = Some(mitigated.map_or(since, |known: Nanos| known.min(since)));
             }
-            if let Some(since) = row.get::<Option<i64>, _>(4) {
-                mitigated.push((since - row.get::<i64, _>(5)).max(0) as f64 / SECOND as f64);
-            }
+            words.insert(row.get(3), Answer { verdict, since, said_at: Nanos(row.get(6)) });
         }
-        Ok(rules
-            .into_values()
-            .map(|(counts, mut mitigated)| {
-                mitigated.sort_by(f64::total_cmp);
-                let middle = mitigated.len() / 2;
-                let median = match mitigated.len() {
-                    0 => None,
-                    odd if odd % 2 == 1 => Some(mitigated[middle]),
-                    _ => Some((mitigated[middle - 1] + mitigated[middle]) / 2.0),
-                };
-                RuleCounts { mitigated_seconds: median, ..counts }
-            })
-            .collect())
+        Ok(rules.into_iter().map(|(rule, counting)| counting.counts(rule)).collect())
     }
 }

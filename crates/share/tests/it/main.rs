@@ -1,4 +1,5 @@
 //! Tests of the crate's behaviour: real sockets on loopback, a mail server of the test's own, Python's readers.
+mod answer;
 mod delivery;
 mod export;
 mod first_end;

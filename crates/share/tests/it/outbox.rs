@@ -69,3 +69,35 @@ async fn a_message_is_taken_in_once() {
     outbox.commit(&batch).await.unwrap();
     assert_eq!(outbox.counts().await.unwrap(), Counts { queued: 0, delivered: 1, failed: 0 });
 }
+
+#[tokio::test]
+async fn the_last_word_of_each_person_counts_for_the_rule() {
+    let config = config(MEMBERS);
+    let outbox = Outbox::in_memory().await.unwrap();
+    let mut desk = desk(&config);
+    let mut alerts = Vec::new();
+    for host in ["203.0.113.9", "203.0.113.10", "203.0.113.11", "203.0.113.12"] {
+        alerts.extend(desk.hear(&infection("university", host, "x", 0), at(0)));
+    }
+    outbox.commit(&commit(&mut desk, &alerts, at(0))).await.unwrap();
+    let incident = |n: usize| alerts[n].incidents[0].id.clone();
+    let say = async |n: usize, by: &str, verdict: &str, since: i64, said_at: i64| {
+        assert!(outbox.answer(&incident(n), None, verdict, at(since), at(said_at), by).await.unwrap());
+    };
+    // One changes its mind; another finds it true although a colleague did not, earlier or later; the third deals with it.
+    say(0, "ana", "true", 60, 60).await;
+    say(0, "ana", "false", 120, 120).await;
+    say(1, "ana", "true", 60, 60).await;
+    say(1, "ben", "false", 120, 120).await;
+    say(2, "ana", "already-known", 50, 60).await;
+    say(2, "ben", "mitigated", 600, 700).await;
+    assert!(!outbox.answer("none", None, "true", at(1), at(1), "ana").await.unwrap(), "nobody was told of it");
+    assert!(!outbox.answer(&incident(0), Some("shop"), "true", at(1), at(1), "eve").await.unwrap(), "not its own");
+    let counts = outbox.precision().await.unwrap();
+    assert_eq!(counts.len(), 1, "{counts:?}");
+    let rule = &counts[0];
+    assert_eq!((rule.told, rule.answered, rule.right, rule.wrong, rule.known), (4, 3, 2, 1, 1));
+    assert_eq!(rule.mitigated_seconds, Some(600.0));
+    assert_eq!(outbox.last_answer(&incident(0), "ana").await.unwrap().unwrap().verdict, "false");
+    assert_eq!(outbox.message(&alerts[0].id).await.unwrap().as_ref(), Some(&alerts[0]));
+}

@@ -2,7 +2,7 @@
 
 use crate::export::{producer, report};
 use crate::hostile::strings;
-use crate::scene::{self, MEMBERS, alert, at, config, gate, infection};
+use crate::scene::{self, MEMBERS, alert, at, config, gate, infection, links};
 use noroshi_model::finding::Campaign;
 use noroshi_model::member::WebhookShape;
 use noroshi_model::tlp::Tlp;
@@ -26,7 +26,7 @@ fn leave(folder: &Path, number: usize, text: &str) {
     statement.testimony.by = text.to_owned();
     let alert = alert(&config(MEMBERS), &statement);
     let cleared = gate().alert(&alert, Tlp::Amber).unwrap();
-    let document = document::write(&cleared, "Example University", Some("https://portal.example"));
+    let document = document::write(&cleared, "Example University", Some(&links()));
     let sender = Sender { from: "n@noroshi.example".parse().unwrap(), domain: "noroshi.example".into() };
     let mut exporter = stix::Exporter::new(producer(Tlp::Amber, Markings::Both));
     gate().incidents_of(&cleared).iter().for_each(|incident| exporter.incident(incident));
@@ -34,9 +34,9 @@ fn leave(folder: &Path, number: usize, text: &str) {
     let message = mail::write(&cleared, &document, &sender, &["a@b.example".into()], Some(&bundle)).unwrap();
     put("eml", &message.formatted());
     put("warning.stix.json", bundle.as_bytes());
-    put("cef", syslog::lines(&cleared).join("\n").as_bytes());
+    put("cef", syslog::lines(&cleared, Some(&links())).join("\n").as_bytes());
     for shape in WebhookShape::ALL {
-        let body = webhook::body(&cleared, &document, *shape, Some("https://portal.example"));
+        let body = webhook::body(&cleared, &document, *shape, Some(&links()));
         put(&format!("{shape:?}.json").to_lowercase(), &json(&body));
     }
     let mut report = report();

@@ -15,6 +15,7 @@ use noroshi_share::delivery::{Settings, SmtpSecurity, SmtpServer};
 use noroshi_share::mail::Sender;
 use noroshi_share::outbox::Commit;
 use noroshi_share::ssrf::Guard;
+use noroshi_share::ticket::{KEY_BYTES, Links, Tickets};
 use noroshi_share::webhook::Courier;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -64,9 +65,14 @@ pub fn settings(config: &Config, smtp: Option<SocketAddr>, allowed: Vec<SocketAd
         }),
         mailbox: None,
         webhooks: Courier { guard: Guard { allowed } },
-        base: Some("https://portal.example".into()),
+        links: Some(links()),
         producer: "Noroshi test".into(),
     }
+}
+
+/// Links with tickets of a key that is written here.
+pub fn links() -> Links {
+    Links { base: "https://portal.example".into(), tickets: Some(Tickets::new([7; KEY_BYTES])) }
 }
 
 pub fn desk(config: &Config) -> Desk {
