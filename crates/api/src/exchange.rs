@@ -219,7 +219,7 @@ async fn challenge(request: Request, next: Next) -> Response {
 }
 
 fn exchange(door: &Door) -> Result<&dyn Exchange, Problem> {
-    let closed = || Problem::new(Code::Unavailable, "This hub exchanges nothing.");
+    let closed = || Problem::new(Code::NotFound, "This hub exchanges nothing.");
     door.exchange.as_deref().ok_or_else(closed)
 }
 
@@ -283,10 +283,10 @@ pub struct Push {
 #[utoipa::path(post, path = "/api/v1/findings", request_body = Push,
     responses((status = 200, body = PushAnswer), (status = 400, body = Problem)))]
 pub async fn findings(State(door): State<Door>, Caller(who): Caller, request: Request) -> Reply<Json<PushAnswer>> {
-    partner(&who)?;
     let too_large = || Problem::new(Code::TooLarge, format!("At most {FINDINGS_MAX} findings and {BODY_MAX} bytes."));
     let body = to_bytes(request.into_body(), BODY_MAX).await.map_err(|_| too_large())?;
     let push: Push = serde_json::from_slice(&body).map_err(|error| Problem::bad(format!("findings: {error}")))?;
+    partner(&who)?;
     if push.findings.len() > FINDINGS_MAX {
         return Err(too_large());
     }

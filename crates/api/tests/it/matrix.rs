@@ -7,7 +7,7 @@ use noroshi_api::scope::{Right, Role};
 
 /// A path that fits the route, about things that exist.
 fn path_of(route: Route) -> String {
-    let path = route.path().replace("{name}", "osaka-1");
+    let path = route.path().replace("{name}", "osaka-1").replace("{ticket}", "none");
     let query = match route {
         Route::Lookup => "?value=203.0.113.7",
         _ => "",
