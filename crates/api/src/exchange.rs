@@ -312,7 +312,8 @@ pub async fn feedback(
 
 /// The same by the link of a message, for programs without an account: whoever holds the ticket may answer.
 #[utoipa::path(post, path = "/api/v1/answers/{ticket}", params(("ticket" = String, Path, description = "From a message")),
-    request_body = Feedback, responses((status = 204), (status = 404, body = Problem), (status = 410, body = Problem)))]
+    request_body = Feedback, responses((status = 204), (status = 404, body = Problem), (status = 410, body = Problem)),
+    security(()))]
 pub async fn answer(
     State(door): State<Door>,
     Path(ticket): Path<String>,
@@ -324,14 +325,14 @@ pub async fn answer(
 
 /// The page behind a message's link. Programs that look through mails follow links, so looking changes nothing.
 #[utoipa::path(get, path = "/answer/{ticket}", params(("ticket" = String, Path, description = "From a message")),
-    responses((status = 200, content_type = "text/html"), (status = 404), (status = 410)))]
+    responses((status = 200, body = String, content_type = "text/html"), (status = 404), (status = 410)), security(()))]
 pub async fn answer_page(State(door): State<Door>, Path(ticket): Path<String>) -> Reply<Response> {
     Ok(page(&ticket, exchange(&door)?.answer_page(&ticket, None).await?))
 }
 
 /// The page's form.
 #[utoipa::path(post, path = "/answer/{ticket}", params(("ticket" = String, Path, description = "From a message")),
-    responses((status = 303), (status = 404), (status = 410), (status = 422)))]
+    responses((status = 303), (status = 404), (status = 410), (status = 422)), security(()))]
 pub async fn send_answer(
     State(door): State<Door>,
     Path(ticket): Path<String>,

@@ -4,6 +4,24 @@
  */
 
 export interface paths {
+    "/answer/{ticket}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The page behind a message's link. Programs that look through mails follow links, so looking changes nothing. */
+        get: operations["answer_page"];
+        put?: never;
+        /** The page's form. */
+        post: operations["send_answer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/about": {
         parameters: {
             query?: never;
@@ -15,6 +33,23 @@ export interface paths {
         get: operations["about"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/answers/{ticket}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The same by the link of a message, for programs without an account: whoever holds the ticket may answer. */
+        post: operations["answer"];
         delete?: never;
         options?: never;
         head?: never;
@@ -185,6 +220,40 @@ export interface paths {
         get: operations["check_filter"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/findings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes findings of a partner's engine; those about members join their incidents. */
+        post: operations["findings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a member says about an incident of its own; operators may about any. */
+        post: operations["feedback"];
         delete?: never;
         options?: never;
         head?: never;
@@ -758,6 +827,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/warnings/precision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How good the rules are, by what members said. */
+        get: operations["precision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/warnings/precursors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How good announcements of attacks were: each is scored when the attack comes or does not. */
+        get: operations["precursors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/welcome": {
         parameters: {
             query?: never;
@@ -1091,6 +1194,13 @@ export interface components {
         FactorCode: {
             /** @description Six digits. */
             code: string;
+        };
+        /** @description The body of an answer to a warning. */
+        Feedback: {
+            /** @description Since when it is dealt with [default: the present]. */
+            at?: string | null;
+            /** @description `true`, `false`, `already-known` or `mitigated`. */
+            verdict: string;
         };
         /** @description A field that can be filtered or grouped by. */
         FieldView: {
@@ -2384,6 +2494,44 @@ export interface components {
              */
             packet: number;
         };
+        /** @description Announcements of attacks from their small tests, and what became of them, over everybody's addresses. */
+        PrecursorScores: {
+            /**
+             * Format: int64
+             * @description Announced.
+             */
+            announced: number;
+            /**
+             * Format: double
+             * @description How often an attack followed a small event of any kind, announced or not.
+             */
+            base_rate?: number | null;
+            /**
+             * Format: int64
+             * @description The attack came within a day.
+             */
+            came: number;
+            /**
+             * Format: int64
+             * @description Likely enough, but over the day's number.
+             */
+            held_back: number;
+            /**
+             * Format: double
+             * @description Median seconds from the announcement to the attack, of the latest thousand that came.
+             */
+            median_lead_seconds?: number | null;
+            /**
+             * Format: double
+             * @description Those that came among those that are decided; none while none is.
+             */
+            precision?: number | null;
+            /**
+             * Format: int64
+             * @description It did not.
+             */
+            stayed_away: number;
+        };
         /** @description The body of every refusal. */
         Problem: {
             /** @description Stable code for programs. */
@@ -2403,6 +2551,35 @@ export interface components {
              */
             status: number;
         };
+        /** @description The body of `POST /api/v1/findings`. */
+        Push: {
+            findings: Record<string, never>[];
+        };
+        /** @description What became of findings that a partner pushed. */
+        PushAnswer: {
+            /**
+             * Format: int64
+             * @description About nobody who is warned here.
+             */
+            about_nobody: number;
+            /**
+             * Format: int64
+             * @description Known already, in this version or a later one.
+             */
+            duplicates: number;
+            /**
+             * Format: int64
+             * @description No longer valid when they came.
+             */
+            expired: number;
+            /** @description Which are refused, and why. */
+            refused: components["schemas"]["Refused"][];
+            /**
+             * Format: int64
+             * @description Taken in, or a correction of what was known.
+             */
+            taken: number;
+        };
         /** @description Packets per slot, by kind. */
         Rates: {
             /** @description Kind to packets per slot. */
@@ -2416,6 +2593,13 @@ export interface components {
             slot_seconds: number;
             /** @description Start of the first slot. */
             start: string;
+        };
+        /** @description One finding that is refused. */
+        Refused: {
+            /** @description Its place in the request, from 0. */
+            index: number;
+            /** @description Why. */
+            reason: string;
         };
         /** @description A revision of a policy. */
         Revision: {
@@ -2435,6 +2619,46 @@ export interface components {
          * @enum {string}
          */
         Role: "administrator" | "analyst" | "member" | "sensor-host" | "reader";
+        /** @description How good the warnings of one rule were, by what members said. */
+        RulePrecision: {
+            /**
+             * Format: int64
+             * @description Incidents that somebody answered about.
+             */
+            answered: number;
+            /**
+             * Format: int64
+             * @description Of the right ones: known before the message came.
+             */
+            known: number;
+            /**
+             * Format: double
+             * @description Median seconds from the message to being dealt with; none when nobody said so.
+             */
+            mitigated_seconds?: number | null;
+            /**
+             * Format: double
+             * @description Right ones among those answered; none without answers.
+             */
+            precision?: number | null;
+            /**
+             * Format: int64
+             * @description Said to be true, known before, or dealt with.
+             */
+            right: number;
+            /** @description The rule. */
+            rule: string;
+            /**
+             * Format: int64
+             * @description Incidents that it told of.
+             */
+            told: number;
+            /**
+             * Format: int64
+             * @description Said to be false.
+             */
+            wrong: number;
+        };
         /** @description What a rule would have done with the findings that are kept. */
         RulePreview: {
             /** @description The newest that fit. */
@@ -2479,9 +2703,24 @@ export interface components {
             conditions: string[];
             /**
              * Format: int64
+             * @description Incidents of it that members called right.
+             */
+            confirmed: number;
+            /**
+             * Format: int64
+             * @description Incidents of it that members called wrong.
+             */
+            false_alarms: number;
+            /**
+             * Format: int64
              * @description Messages of the last seven days that it decided.
              */
             messages: number;
+            /**
+             * Format: double
+             * @description Median seconds from the message to being dealt with; none when nobody said so.
+             */
+            mitigated_seconds?: number | null;
             /** @description Name. */
             name: string;
         };
@@ -2631,6 +2870,13 @@ export interface components {
             stored: number;
             /** @description Program version it runs. */
             version?: string | null;
+        };
+        /** @description What the form of an answer's page sends, as it came. */
+        Sent: {
+            /** @description Minutes as a browser writes them, in universal time; empty for the present. */
+            at?: string;
+            /** @description A verdict's name. */
+            verdict?: string;
         };
         /** @description One series of an answer. */
         Series: {
@@ -2823,7 +3069,7 @@ export interface components {
             configured: boolean;
             /**
              * Format: int64
-             * @description Messages that members called right.
+             * @description Incidents that members called right.
              */
             confirmed: number;
             /**
@@ -2838,7 +3084,7 @@ export interface components {
             failed: number;
             /**
              * Format: int64
-             * @description Messages that members called wrong.
+             * @description Incidents that members called wrong.
              */
             false_alarms: number;
             /** @description What the reader should know. */
@@ -2874,6 +3120,82 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    answer_page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description From a message */
+                ticket: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    send_answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description From a message */
+                ticket: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Sent"];
+            };
+        };
+        responses: {
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     about: {
         parameters: {
             query?: never;
@@ -2889,6 +3211,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["About"];
+                };
+            };
+        };
+    };
+    answer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description From a message */
+                ticket: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Feedback"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3159,6 +3521,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Checkup"];
+                };
+            };
+        };
+    };
+    findings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Push"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushAnswer"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    feedback: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Incident */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Feedback"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4177,6 +4602,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    precision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulePrecision"][];
+                };
+            };
+        };
+    };
+    precursors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrecursorScores"];
                 };
             };
         };

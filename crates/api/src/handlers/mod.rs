@@ -11,6 +11,7 @@ pub mod sessions;
 pub mod warning;
 
 use crate::backend::{BackendError, Slice};
+use crate::exchange;
 use crate::problem::{Code, Problem};
 use crate::query::QueryError;
 use serde::Deserialize;
@@ -34,9 +35,9 @@ use utoipa::OpenApi;
         sensors::preview, sensors::policies, sensors::roll_back, sensors::place, sensors::revoke,
         sensors::remove_sample, sessions::sessions, sessions::session, sessions::recording, sessions::session_cause, sessions::samples,
         outlook::surges, outlook::outlook, warning::warning, warning::messages, warning::try_rule, warning::members,
-        door::offer_factor, door::confirm_factor, door::remove_factor, crate::exchange::findings,
-        crate::exchange::feedback, crate::exchange::precision, crate::exchange::precursors, crate::exchange::answer, crate::exchange::answer_page,
-        crate::exchange::send_answer
+        door::offer_factor, door::confirm_factor, door::remove_factor, exchange::findings,
+        exchange::feedback, exchange::precision, exchange::precursors, exchange::answer, exchange::answer_page,
+        exchange::send_answer
     ),
     components(schemas(observe::Format, crate::query::Measure, crate::live::Tick, crate::live::LivePacket, live::Hello, live::Missed, Problem)),
     modifiers(&Security)

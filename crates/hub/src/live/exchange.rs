@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use noroshi_api::BackendError;
 use noroshi_api::backend::Answered;
 use noroshi_api::exchange::{
-    AnswerKind, AnswerPage, Exchange, Feedback, PrecursorScores, PushAnswer, Refused, RulePrecision, Sent, TaxiiAsk, Verdict,
+    AnswerKind, AnswerPage, Exchange, Feedback, PrecursorScores, PushAnswer, Refused, RulePrecision, Sent, TaxiiAsk,
+    Verdict,
 };
 use noroshi_api::scope::{Principal, Role};
 use noroshi_model::Nanos;

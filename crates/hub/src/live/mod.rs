@@ -103,7 +103,13 @@ pub struct DeskClosed;
 impl DeskDoor {
     pub(crate) fn new() -> Self {
         let (sender, inbox) = mpsc::channel(QUEUE);
-        DeskDoor { sender, inbox: Arc::new(Mutex::new(Some(inbox))), outbox: Arc::default(), open: Arc::default(), precursors: Arc::default() }
+        DeskDoor {
+            sender,
+            inbox: Arc::new(Mutex::new(Some(inbox))),
+            outbox: Arc::default(),
+            open: Arc::default(),
+            precursors: Arc::default(),
+        }
     }
 
     /// Tells the desk what others say; returns once it is durable. `kept` is stored in the same transaction.
