@@ -26,6 +26,7 @@ use noroshi_share::outbox::{Commit, Outbox};
 use noroshi_share::ssrf::Guard;
 use noroshi_share::stix::marking::Markings;
 use noroshi_share::stix::{Exporter, Producer};
+use noroshi_share::ticket::Links;
 use noroshi_share::webhook::Courier;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -380,7 +381,8 @@ fn delivery(way: &Way, config: &Config, gate: Arc<Gate>) -> Result<Delivery, Fai
         smtp,
         mailbox: None,
         webhooks: Courier { guard: Guard { allowed: way.allow_webhook.clone() } },
-        base: way.base.as_deref().map(|base| base.trim_end_matches('/').to_owned()),
+        // Tickets are a hub's: without one, answers need an account.
+        links: way.base.as_deref().map(|base| Links { base: base.trim_end_matches('/').to_owned(), tickets: None }),
         producer: way.producer.clone(),
     })?)
 }
