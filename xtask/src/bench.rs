@@ -14,6 +14,7 @@ The figures of BENCHMARKS.md for captures in and answers out.
 
 usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench warning [--trials N] [--load N] [--debug]
+       cargo xtask bench portal [--viewers N] [--queries N] [--seconds N] [--rate N] [--built PROGRAM]
 
 --packets N   size of the generated day; default 10000000
 --seed N      seed of the generated day; default 2
@@ -25,6 +26,15 @@ warning       how long a warning takes: from the request at a lure that makes an
 --trials N    attacks, each on another member; default 100, at most 250
 --load N      packets per second that another sensor sends meanwhile; default 50000
 --debug       with the test profile, which is built anyway; without it in release
+
+portal        the portal in Chromium against a hub with its sample: the first page, every screen, changes of the filter, viewers and
+              questions at once beside viewers who never read, the live view at many packets a second; ends with 1 when a
+              goal is missed. Needs portal/node_modules, Chromium and the example `portal` of crate api (debug)
+--viewers N   good viewers; default 200
+--queries N   questions a second; default 50
+--seconds N   how long both last, and each look at the live view; default 20
+--rate N      packets a second of the live view; default 5000
+--built P     this program instead of building one in release
 
 Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
 without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.
@@ -58,7 +68,30 @@ fn warning(args: &[String]) -> Outcome {
     step("warning", &mut command)
 }
 
+/// The portal is measured by a script of its own, which drives a browser.
+fn portal(args: &[String]) -> Outcome {
+    let program = match option(args, "--built") {
+        Some(path) => std::fs::canonicalize(path).map_err(|e| format!("{path}: {e}"))?,
+        None => {
+            step("build noroshi (release)", &mut cargo(&["build", "--release", "--locked", "-p", "noroshi-cli"]))?;
+            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+            target.join("release/noroshi")
+        }
+    };
+    let mut command = Command::new("node");
+    command.arg("tests/browser/bench.mjs").current_dir(root().join("portal")).env("NOROSHI", program);
+    for name in ["--viewers", "--queries", "--seconds", "--rate"] {
+        if let Some(text) = option(args, name) {
+            command.args([name, text]);
+        }
+    }
+    step("portal", &mut command)
+}
+
 pub(crate) fn run(args: &[String]) -> Outcome {
+    if args.first().is_some_and(|arg| arg == "portal") {
+        return portal(args);
+    }
     if args.first().is_some_and(|arg| arg == "warning") {
         return warning(args);
     }
