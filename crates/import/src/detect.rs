@@ -52,6 +52,8 @@ formats! {
     Binetflow = "binetflow", "Argus binetflow";
     /// Frames of hpfeeds as on the wire, saved.
     Hpfeeds = "hpfeeds", "hpfeeds frames";
+    /// Sums of a telescope per interval, in Avro.
+    FlowTuple = "flowtuple", "FlowTuple Avro";
 }
 
 impl fmt::Display for Format {
@@ -81,6 +83,9 @@ const LINES_EXAMINED: usize = 64;
 
 /// The format of a file that begins with `head` and is called `name` (without its folder).
 pub fn detect(head: &[u8], name: &str) -> Option<Format> {
+    if head.starts_with(&crate::avro::MAGIC) {
+        return Some(Format::FlowTuple);
+    }
     if crate::hpfeeds::looks_like(head) {
         return Some(Format::Hpfeeds);
     }

@@ -9,8 +9,10 @@
 //!
 //! Input is hostile: see [`Budget`] for the bounds.
 
+pub mod avro;
 pub mod detect;
 pub mod fields;
+pub mod flowtuple;
 pub mod follow;
 pub mod formats;
 pub mod hpfeeds;

@@ -68,7 +68,7 @@ pub enum Item {
 /// Where every line went. `lines == rows + structure + continued + rejects`, always.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Counts {
-    /// Lines in the file, the last one also when it lacks its line feed. For hpfeeds: frames.
+    /// Lines in the file, the last one also when it lacks its line feed. For hpfeeds: frames; for Avro: records.
     pub lines: u64,
     /// Lines that became a row.
     pub rows: u64,
@@ -115,13 +115,28 @@ pub fn open_bytes(
     Reader::new(Box::new(BufReader::new(source)), name, format, budget)
 }
 
+/// Files that are not made of lines.
+enum Frames {
+    Hpfeeds(crate::hpfeeds::FileFrames),
+    FlowTuple(crate::flowtuple::Tuples),
+}
+
+impl Frames {
+    fn next_record(&mut self) -> io::Result<Option<Result<Record, Refusal>>> {
+        match self {
+            Frames::Hpfeeds(frames) => frames.next_record(),
+            Frames::FlowTuple(tuples) => Ok(tuples.next_record()),
+        }
+    }
+}
+
 /// Rows and rejects of one file.
 pub struct Reader {
     name: String,
     format: Format,
     budget: Budget,
     lines: Lines<Source>,
-    frames: Option<crate::hpfeeds::FileFrames>,
+    frames: Option<Frames>,
     parser: Box<dyn LineReader + Send>,
     waiting: VecDeque<(u64, Line)>,
     next_number: u64,
@@ -147,8 +162,13 @@ impl Reader {
             begins: shorten(&String::from_utf8_lossy(&head[..head.len().min(200)])),
         })?;
         let source: Source = Box::new(rest(head, source));
+        let nothing = || Box::new(io::empty()) as Source;
         let (lines, frames) = match format {
-            Format::Hpfeeds => (Box::new(io::empty()) as Source, Some(crate::hpfeeds::FileFrames::new(source))),
+            Format::Hpfeeds => (nothing(), Some(Frames::Hpfeeds(crate::hpfeeds::FileFrames::new(source)))),
+            Format::FlowTuple => {
+                let bounded = source.take(budget.file_bytes);
+                (nothing(), Some(Frames::FlowTuple(crate::flowtuple::Tuples::new(Box::new(bounded)))))
+            }
             _ => (source, None),
         };
         Ok(Reader {

@@ -82,7 +82,9 @@ pub fn line_reader(format: Format, name: &str) -> Box<dyn LineReader + Send> {
         Format::Dshield => Box::new(Texts(dshield::record)),
         Format::Spoki => Box::new(spoki::Csv::default()),
         Format::Binetflow => Box::new(binetflow::Flows::default()),
-        Format::Hpfeeds => Box::new(Texts(|_| Err("hpfeeds is read in frames, not in lines".into()))),
+        Format::Hpfeeds | Format::FlowTuple => {
+            Box::new(Texts(|_| Err("this format is read in records of bytes, not in lines".into())))
+        }
     }
 }
 
