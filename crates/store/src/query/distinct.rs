@@ -6,7 +6,7 @@
 //! its 64-bit hash. Two of ten million IPv6 addresses fall together with a chance of three in a million, and then the
 //! count is one too low.
 
-use arrow::array::{Array, AsArray, Int64Array};
+use arrow::array::{Array, AsArray, BinaryViewArray, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
@@ -82,15 +82,37 @@ fn number_of_bytes(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         ColumnarValue::Scalar(scalar) => scalar.to_array()?,
     };
     let numbers: Int64Array = match values.data_type() {
-        DataType::BinaryView => values.as_binary_view().iter().map(|bytes| bytes.map(number)).collect(),
+        DataType::BinaryView => numbers_of_views(values.as_binary_view()),
         _ => cast(&values, &DataType::Binary)?.as_binary::<i32>().iter().map(|bytes| bytes.map(number)).collect(),
     };
     Ok(ColumnarValue::Array(Arc::new(numbers)))
 }
 
+/// A view holds its length in the low 32 bits and, up to twelve, the bytes after it: IPv4 needs no look elsewhere.
+fn numbers_of_views(values: &BinaryViewArray) -> Int64Array {
+    let one = |(row, view): (usize, &u128)| match *view as u32 {
+        4 => i64::from(((*view >> 32) as u32).swap_bytes()),
+        _ if values.is_null(row) => 0,
+        _ => number(values.value(row)),
+    };
+    let numbers: Vec<i64> = values.views().iter().enumerate().map(one).collect();
+    Int64Array::new(numbers.into(), values.nulls().cloned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{number, numbers_of_views};
+    use arrow::array::{Array, BinaryViewArray};
+
+    #[test]
+    fn numbers_of_views_are_those_of_their_bytes() {
+        let values = [Some(&[192u8, 0, 2, 7][..]), None, Some(&[7; 16]), Some(&[1, 2]), Some(&[255; 4])];
+        let views: BinaryViewArray = values.into_iter().collect();
+        let numbers = numbers_of_views(&views);
+        assert_eq!(numbers.iter().collect::<Vec<_>>(), values.map(|bytes| bytes.map(number)));
+        // Views of a part keep their nulls.
+        assert_eq!(numbers_of_views(&views.slice(1, 2)).iter().next(), Some(None));
+    }
 
     #[test]
     fn numbers_of_ipv4_are_the_addresses_and_others_are_apart() {

@@ -17,7 +17,8 @@
 use crate::rollup::sketch::Union;
 use crate::rollup::{Enrich, tool_name};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, Int64Array, StringArray, UInt16Array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Int64Array, Int64Builder,
+    StringArray, StringViewBuilder, UInt16Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, UInt16Type};
@@ -28,9 +29,12 @@ use datafusion::logical_expr::{
     SimpleAggregateUDF, SimpleScalarUDF, Volatility,
 };
 use datafusion::prelude::SessionContext;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use ipcrypt_rs::IpcryptPfx;
 use noroshi_model::packet::ToolBits;
 use noroshi_model::{Addr, Prefix};
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// Makes the functions known to a session.
@@ -40,14 +44,20 @@ pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
         let signature = Signature::any(inputs, Volatility::Immutable);
         context.register_udf(SimpleScalarUDF::new_with_signature(name, signature, output, function).into());
     };
-    scalar("ip", 1, DataType::Utf8, per_address(|addr| Some(addr.to_string()), texts));
-    scalar("network", 1, DataType::Utf8, per_address(|addr| Some(addr.network().to_string()), texts));
+    let ip = |addr: Addr, text: &mut String| write!(text, "{addr}").is_ok();
+    scalar("ip", 1, DataType::Utf8View, text_of_address(|addr| addr, ip));
+    let network = |addr: Addr, text: &mut String| write!(text, "{}", addr.network()).is_ok();
+    scalar("network", 1, DataType::Utf8View, text_of_address(base_of_network, network));
     let known = enrich.clone();
-    let country = move |addr| known.origin(addr).country.map(|code| String::from_utf8_lossy(&code).into_owned());
-    scalar("country", 1, DataType::Utf8, per_address(country, texts));
-    let known = enrich.clone();
-    let asn = move |addr| known.origin(addr).asn.map(i64::from);
-    scalar("asn", 1, DataType::Int64, per_address(asn, |found| Arc::new(found.collect::<Int64Array>())));
+    let country = move |addr, text: &mut String| match known.origin(addr).country {
+        Some(code) => {
+            text.push_str(&String::from_utf8_lossy(&code));
+            true
+        }
+        None => false,
+    };
+    scalar("country", 1, DataType::Utf8View, text_of_address(|addr| addr, country));
+    scalar("asn", 1, DataType::Int64, asn(enrich.clone()));
     scalar("addr", 1, DataType::Binary, Arc::new(addr));
     scalar("in_prefix", 2, DataType::Boolean, Arc::new(in_prefix));
     scalar("anonymize", 2, DataType::Binary, Arc::new(anonymize));
@@ -99,21 +109,68 @@ fn folded(arguments: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue
     Ok(ColumnarValue::Array(result))
 }
 
-type Values<'a, T> = Box<dyn Iterator<Item = Option<T>> + 'a>;
-
-fn texts(found: Values<'_, String>) -> ArrayRef {
-    Arc::new(found.collect::<StringArray>())
+/// Calls for each row with its address. The engine's views are read as they are.
+fn each_address(arguments: &[ColumnarValue], mut row: impl FnMut(Option<Addr>)) -> Result<()> {
+    let values = arguments[0].to_array(rows_of(arguments))?;
+    match values.data_type() {
+        DataType::BinaryView => {
+            values.as_binary_view().iter().for_each(|bytes| row(bytes.and_then(read_address)));
+        }
+        _ => {
+            let values = cast(&values, &DataType::Binary)?;
+            values.as_binary::<i32>().iter().for_each(|bytes| row(bytes.and_then(read_address)));
+        }
+    }
+    Ok(())
 }
 
-/// A function of one address.
-fn per_address<T: 'static>(
-    of: impl Fn(Addr) -> Option<T> + Send + Sync + 'static,
-    collect: impl Fn(Values<'_, T>) -> ArrayRef + Send + Sync + 'static,
+fn base_of_network(addr: Addr) -> Addr {
+    let host_bits = if addr.is_v4() { 8 } else { 80 };
+    Addr(addr.0 >> host_bits << host_bits)
+}
+
+/// A text for each address. Addresses with the same `key` have the same text, which is written once in a batch: rows are
+/// views of it. `write` says whether there is one.
+fn text_of_address(
+    key: impl Fn(Addr) -> Addr + Send + Sync + 'static,
+    write: impl Fn(Addr, &mut String) -> bool + Send + Sync + 'static,
 ) -> ScalarFunctionImplementation {
     Arc::new(move |arguments| {
-        let values = array(&arguments[0], rows_of(arguments), &DataType::Binary)?;
-        let values = values.as_binary::<i32>().iter().map(|bytes| bytes.and_then(read_address).and_then(&of));
-        folded(arguments, collect(Box::new(values)))
+        let mut block = String::new();
+        let mut known = HashMap::<Addr, Option<(u32, u32)>, FixedState>::default();
+        let mut places = Vec::with_capacity(rows_of(arguments));
+        each_address(arguments, |addr| {
+            places.push(addr.and_then(|addr| {
+                *known.entry(key(addr)).or_insert_with(|| {
+                    let from = block.len();
+                    write(addr, &mut block).then(|| (from as u32, (block.len() - from) as u32))
+                })
+            }));
+        })?;
+        let mut views = StringViewBuilder::with_capacity(places.len());
+        let block = views.append_block(block.into_bytes().into());
+        for place in places {
+            match place {
+                Some((from, length)) => views.try_append_view(block, from, length)?,
+                None => views.append_null(),
+            }
+        }
+        folded(arguments, Arc::new(views.finish()))
+    })
+}
+
+fn asn(known: Enrich) -> ScalarFunctionImplementation {
+    Arc::new(move |arguments| {
+        let mut found = Int64Builder::with_capacity(rows_of(arguments));
+        let mut last: Option<(Addr, Option<u32>)> = None;
+        each_address(arguments, |addr| {
+            let number = addr.and_then(|addr| match last {
+                Some((known, number)) if known == addr => number,
+                _ => last.insert((addr, known.origin(addr).asn)).1,
+            });
+            found.append_option(number.map(i64::from));
+        })?;
+        folded(arguments, Arc::new(found.finish()))
     })
 }
 
@@ -130,9 +187,14 @@ fn addr(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
 
 fn in_prefix(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
     let rows = rows_of(arguments);
+    if let ColumnarValue::Scalar(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text))) = &arguments[1] {
+        let prefix: Prefix = text.parse().map_err(refused)?;
+        let mut found = BooleanBuilder::with_capacity(rows);
+        each_address(arguments, |addr| found.append_option(addr.map(|addr| prefix.contains(addr))))?;
+        return folded(arguments, Arc::new(found.finish()));
+    }
     let addresses = array(&arguments[0], rows, &DataType::Binary)?;
     let prefixes = array(&arguments[1], rows, &DataType::Utf8)?;
-    // One prefix for all rows is parsed once.
     let mut last: Option<(String, Prefix)> = None;
     let mut found = Vec::with_capacity(rows);
     for (bytes, text) in addresses.as_binary::<i32>().iter().zip(prefixes.as_string::<i32>()) {
