@@ -7,7 +7,7 @@ use noroshi_store::format::{Format, WriteError};
 use noroshi_store::{Enrich, Lake, Limits, Origin, QueryError, Rows};
 use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the data is.
@@ -16,6 +16,9 @@ pub struct Place {
     /// Folder that the hub writes to; the lake is `lake` in it [default: ~/.local/share/noroshi].
     #[arg(long, value_name = "DIR", env = "NOROSHI_DATA")]
     data: Option<PathBuf>,
+    /// Where the lake is instead: s3://BUCKET/PREFIX, or a folder.
+    #[arg(long, value_name = "PLACE", env = "NOROSHI_LAKE")]
+    lake: Option<PathBuf>,
 }
 
 impl Place {
@@ -25,6 +28,11 @@ impl Place {
         self.data.clone().or_else(home).ok_or_else(|| {
             Failure::usage("no place for the data: neither NOROSHI_DATA nor HOME is set").hint("name one with --data")
         })
+    }
+
+    /// Where the lake is, for that data folder.
+    pub fn lake_at(&self, data: &Path) -> PathBuf {
+        self.lake.clone().unwrap_or_else(|| data.join("lake"))
     }
 
     /// The data folder, which no hub may use until the lock is dropped. The folder is made when there is none.
@@ -42,7 +50,7 @@ impl Place {
     /// The lake, for reading, with what is known of addresses on this machine.
     pub fn lake(&self) -> Result<Lake, Failure> {
         let data = self.data()?;
-        let dir = data.join("lake");
+        let dir = self.lake_at(&data);
         Lake::open_to_read(&dir, knowledge_beside(data.join("knowledge")))
             .map_err(|error| Failure::refused(error).at(dir.display()))
     }
@@ -105,8 +113,9 @@ pub struct Style {
     output: Option<PathBuf>,
 }
 
+/// Forms of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
+pub enum Shape {
     /// Aligned columns.
     Table,
     /// One JSON document.
@@ -120,6 +129,11 @@ enum Shape {
 }
 
 impl Style {
+    /// That form, there.
+    pub fn new(format: Shape, output: Option<PathBuf>) -> Self {
+        Style { format, output }
+    }
+
     /// Refuses binary formats on a terminal, before the question is asked.
     pub fn check(&self) -> Result<(), Failure> {
         let binary = matches!(self.format, Shape::Parquet | Shape::Arrow);
@@ -156,6 +170,7 @@ impl Style {
 pub fn refused(error: QueryError) -> Failure {
     match error {
         QueryError::Lake(error) => Failure::failed(error),
+        QueryError::Unreachable(_) => Failure::failed(error),
         error => Failure::refused(error),
     }
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub default_policy: Policy,
     /// Whether journal rows move into the lake. Off only for tests that read the journal.
     pub lake: bool,
+    /// Where the lake is, when not in `data`: `s3://BUCKET/PREFIX`, or a folder.
+    pub lake_at: Option<PathBuf>,
     /// Worker processes that look at what sensors send; 0 looks in the hub's own process.
     pub workers: usize,
     /// Who is warned, and how messages leave.
@@ -59,6 +61,7 @@ impl Default for Config {
                 ..Policy::default()
             },
             lake: true,
+            lake_at: None,
             workers: 2,
             warning: crate::live::Settings::default(),
             worker_command: None,
@@ -85,8 +88,18 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(HubError::io(path, "read"))?;
         let refused = |text: String| HubError::Config { path: path.to_owned(), text };
         let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
-        const KEYS: &[&str] =
-            &["data", "listen", "portal", "flight_sql", "advertise", "default_policy", "lake", "workers", "warning"];
+        const KEYS: &[&str] = &[
+            "data",
+            "listen",
+            "portal",
+            "flight_sql",
+            "advertise",
+            "default_policy",
+            "lake",
+            "lake_at",
+            "workers",
+            "warning",
+        ];
         if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
             let near = nearest(key, KEYS).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
             return Err(refused(format!("\"{key}\" is not a setting{near} (settings: {})", KEYS.join(", "))));

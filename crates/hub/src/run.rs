@@ -47,7 +47,10 @@ impl Hub {
         let fleet = Arc::new(fleet);
         let journal = Journal::open(data.join("journal.db")).await?;
         let lake = match config.lake {
-            true => Some(Lake::open_with(data.join("lake"), knowledge(&data.join("knowledge"))).await?),
+            true => {
+                let place = config.lake_at.clone().unwrap_or_else(|| data.join("lake"));
+                Some(Lake::open_with(place, knowledge(&data.join("knowledge"))).await?)
+            }
             false => None,
         };
         let listen = config.listen;

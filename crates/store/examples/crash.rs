@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let batches: u64 = mode.parse().map_err(|_| usage)?;
     let journal = Journal::open(folder.join("journal.sqlite")).await?;
-    let lake = Lake::open(folder.join("lake")).await?;
+    let lake = Lake::open(sample::lake_at(&folder)).await?;
     let mut mover = Mover::new(lake.clone(), journal.clone()).await?;
     let compactor = tokio::spawn(async move {
         loop {
@@ -72,7 +72,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn rebuild(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let lake = Lake::open(folder.join("lake")).await?;
+    let lake = Lake::open(sample::lake_at(folder)).await?;
     for round in 0.. {
         writeln!(std::io::stdout(), "ROUND {round}")?;
         let rebuilt = lake.rebuild_rollups().await?;
@@ -93,7 +93,7 @@ async fn back_up(folder: &Path, to: &Path) -> Result<(), Box<dyn std::error::Err
 /// Every batch is a new hour, so that there is always an oldest one to give up.
 async fn fill(folder: &Path, batches: u64) -> Result<(), Box<dyn std::error::Error>> {
     let journal = Journal::open(folder.join("journal.sqlite")).await?;
-    let lake = Lake::open(folder.join("lake")).await?;
+    let lake = Lake::open(sample::lake_at(folder)).await?;
     let mut mover = Mover::new(lake.clone(), journal.clone()).await?;
     let (mut full, mut freed) = (0, 0);
     for n in 0..batches {

@@ -5,6 +5,7 @@
 //! this crate names the query engine or the table format.
 
 pub mod backup;
+pub mod flowtuple;
 pub mod format;
 pub mod journal;
 pub mod lake;

@@ -81,7 +81,7 @@ fn rebuild(place: &Place) -> Result<ExitCode, Failure> {
     drop(place.lake()?);
     let (data, _lock) = place.exclusive()?;
     block_on(async {
-        let lake = Lake::open_with(data.join("lake"), knowledge()).await?;
+        let lake = Lake::open_with(place.lake_at(&data), knowledge()).await?;
         let mut out = std::io::stdout().lock();
         let rebuilt = lake.rebuild_rollups().await?;
         for table in &rebuilt {

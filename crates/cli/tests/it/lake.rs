@@ -122,3 +122,49 @@ fn wrong_questions_are_refused_with_the_reason() {
     let (_, err, code) = run(&["import", text.to_str().unwrap(), "--into", "packts", "--data", &data]);
     assert!(code == 2 && err.contains("packets"), "{err}");
 }
+
+/// Out as FlowTuple and in again: every packet is in the sums.
+#[test]
+fn flowtuple_goes_out_and_comes_back_with_the_same_counts() {
+    let dir = workdir("flowtuple");
+    let Some(data) = filled(dir.path()) else { return };
+    let file = dir.path().join("day.avro").to_str().unwrap().to_owned();
+    let export = ["export", "table", "packets", "--format", "flowtuple", "--output", &file, "--data", &data];
+    let (out, err, code) = run(&export);
+    assert!(code == 0 && out.is_empty() && err.ends_with(&format!("records of {PACKETS} packets\n")), "{out}{err}");
+    let (out, err, code) = run(&["import", &file, "--into", "flows", "--data", &data]);
+    assert!(code == 0 && out.contains("rows into flows, 0 known before"), "{out}{err}");
+    let ask = |sql: &str| run(&["query", sql, "--format", "csv", "--data", &data]).0;
+    let rows = |sql: &str| ask(sql).lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        rows("select sum(packets), count(distinct src) from flows"),
+        rows("select count(*), count(distinct src) from packets"),
+    );
+    assert_eq!(
+        rows("select dport, sum(packets) from flows group by 1 order by 2 desc, 1 limit 20"),
+        rows("select dport, count(*) from packets group by 1 order by 2 desc, 1 limit 20"),
+    );
+    let (_, err, code) = run(&["export", "table", "gaps", "--format", "flowtuple", "--data", &data]);
+    assert!(code == 2 && err.contains("FlowTuple sums up packets"), "{err}");
+    // A file that is cut short keeps what it has and says where it breaks.
+    let bytes = std::fs::read(&file).unwrap();
+    let cut = dir.path().join("cut.avro");
+    std::fs::write(&cut, &bytes[..bytes.len() - 20]).unwrap();
+    let (_, err, _) = run(&["import", cut.to_str().unwrap()]);
+    assert!(err.contains("it ends in the middle"), "{err}");
+}
+
+/// A store that nobody serves: said in words, within seconds, as a failure and not as a refusal.
+#[test]
+fn an_unreachable_store_is_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_noroshi"))
+        .args(["query", "select 1 from packets", "--lake", "s3://bucket/lake"])
+        .env("AWS_ENDPOINT_URL", format!("http://{free}"))
+        .envs([("AWS_ALLOW_HTTP", "true"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")])
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("does not answer") && err.contains("AWS_ENDPOINT_URL"), "{err}");
+}

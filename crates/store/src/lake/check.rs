@@ -2,8 +2,11 @@
 
 use super::table::LiveFile;
 use super::{Lake, LakeError, LakeTable};
+use deltalake::DeltaTableError;
 use deltalake::protocol::DeltaOperation;
+use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -52,14 +55,18 @@ impl Lake {
 async fn check_table(table: &LakeTable, lake: &Path, repair: bool) -> Result<Check, LakeError> {
     let files = table.files().await?;
     let root = table.root.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let examined = files.into_iter().map(|file| {
-            let reason = examine(&root.join(&file.path), &file).err();
-            (file, reason)
+    let examined = if table.remote {
+        examine_objects(table, files).await
+    } else {
+        let work = tokio::task::spawn_blocking(move || {
+            let examined = files.into_iter().map(|file| {
+                let reason = examine(&root.join(&file.path), &file).err();
+                (file, reason)
+            });
+            examined.collect::<Vec<_>>()
         });
-        examined.collect::<Vec<_>>()
-    });
-    let examined = work.await.expect("examining contains its panics");
+        work.await.expect("examining contains its panics")
+    };
     let mut check =
         Check { table: table.spec.name, files: examined.len() as u64, rows: 0, bytes: 0, damage: Vec::new() };
     let mut damaged = Vec::new();
@@ -74,6 +81,10 @@ async fn check_table(table: &LakeTable, lake: &Path, repair: bool) -> Result<Che
     if repair && !damaged.is_empty() {
         table.replace(&damaged, Vec::new(), false, DeltaOperation::FileSystemCheck {}).await?;
         for file in &damaged {
+            if table.remote {
+                set_object_aside(table, &file.path).await?;
+                continue;
+            }
             set_aside(&table.root.join(&file.path), &lake.join(QUARANTINE).join(table.spec.name))?;
         }
     }
@@ -87,13 +98,47 @@ fn examine(path: &Path, file: &LiveFile) -> Result<(), String> {
         return Err(format!("{length} bytes where the log says {}", file.size));
     }
     // Damaged Parquet makes the reader panic in places.
-    let read = std::panic::catch_unwind(AssertUnwindSafe(|| count_rows(path)));
+    let opened = File::open(path).map_err(|error| error.to_string())?;
+    whole(opened, file)
+}
+
+fn whole(content: impl ChunkReader + 'static, file: &LiveFile) -> Result<(), String> {
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| count_rows(content)));
     let rows = read.map_err(|_| "reading it panics".to_owned())?.map_err(|error| error.to_string())?;
     if rows == file.rows { Ok(()) } else { Err(format!("{rows} rows where the log says {}", file.rows)) }
 }
 
-fn count_rows(path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?.build()?;
+/// The same for files on a store, which fit in memory one at a time.
+async fn examine_objects(table: &LakeTable, files: Vec<LiveFile>) -> Vec<(LiveFile, Option<String>)> {
+    let objects = table.objects().await;
+    let mut examined = Vec::new();
+    for file in files {
+        let content = async { objects.get(&file.path.as_str().into()).await?.bytes().await }.await;
+        let reason = match content {
+            Ok(content) if content.len() as u64 != file.size => {
+                Some(format!("{} bytes where the log says {}", content.len(), file.size))
+            }
+            Ok(content) => whole(content, &file).err(),
+            Err(error) => Some(error.to_string()),
+        };
+        examined.push((file, reason));
+    }
+    examined
+}
+
+async fn set_object_aside(table: &LakeTable, path: &str) -> Result<(), LakeError> {
+    let objects = table.objects().await;
+    let aside = object_store::path::Path::from(format!("_{QUARANTINE}/{path}"));
+    match objects.rename(&path.into(), &aside).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(source) => {
+            Err(super::table::failed(table.spec.name, "set aside files of")(DeltaTableError::ObjectStore { source }))
+        }
+    }
+}
+
+fn count_rows(content: impl ChunkReader + 'static) -> Result<u64, Box<dyn std::error::Error>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content)?.build()?;
     let mut rows = 0;
     for batch in reader {
         rows += batch?.num_rows() as u64;

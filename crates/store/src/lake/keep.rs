@@ -64,7 +64,8 @@ impl Lake {
     pub async fn make_room(&self) -> Result<Option<Freed>, LakeError> {
         let mut oldest: Option<(String, &LakeTable, Vec<LiveFile>)> = None;
         for table in &self.shared.tables {
-            if !matches!(table.spec.feed, Feed::Base(_)) {
+            // A store has no disk that is full.
+            if table.remote || !matches!(table.spec.feed, Feed::Base(_)) {
                 continue;
             }
             let mut partitions = BTreeMap::<String, Vec<LiveFile>>::new();
@@ -118,6 +119,9 @@ impl Lake {
     /// Makes the ballast when there is room for it.
     pub(super) fn inflate_ballast(&self) {
         let path = self.ballast();
+        if super::remote::is_remote(self.dir()) {
+            return;
+        }
         if std::fs::metadata(&path).is_ok_and(|about| about.len() == BALLAST_BYTES as u64) {
             return;
         }

@@ -13,9 +13,11 @@ use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use deltalake::DeltaTableError;
 use deltalake::protocol::DeltaOperation;
 use futures::TryStreamExt;
 use noroshi_model::Nanos;
+use object_store::ObjectStoreExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -230,9 +232,16 @@ async fn vacuum_table(table: &LakeTable, grace: Duration, now: Nanos) -> Result<
         removed.insert(tombstone.path().to_string(), tombstone.deletion_timestamp().unwrap_or(0));
     }
     let live: HashSet<String> = table.files().await?.into_iter().map(|file| file.path).collect();
-    let root = table.root.clone();
     let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
     let now_ms = now.0.div_euclid(1_000_000);
+    // A file that no version ever named may belong to a commit under way: an hour is ample for one.
+    let since = move |name: &str, modified: i64| {
+        removed.get(name).map_or((modified, grace_ms.max(3_600_000)), |at: &i64| (*at, grace_ms))
+    };
+    if table.remote {
+        return vacuum_store(table, &live, now_ms, since).await;
+    }
+    let root = table.root.clone();
     let work = tokio::task::spawn_blocking(move || {
         let mut freed = 0;
         for (name, path) in parquet_files(&root)? {
@@ -245,9 +254,7 @@ async fn vacuum_table(table: &LakeTable, grace: Duration, now: Nanos) -> Result<
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(io(error)),
             };
-            // A file that no version ever named may belong to a commit under way: an hour is ample for one.
-            let (left, wait) =
-                removed.get(&name).map_or((modified_ms(&about), grace_ms.max(3_600_000)), |at| (*at, grace_ms));
+            let (left, wait) = since(&name, modified_ms(&about));
             if now_ms.saturating_sub(left) >= wait {
                 std::fs::remove_file(&path).map_err(io)?;
                 freed += about.len();
@@ -256,6 +263,32 @@ async fn vacuum_table(table: &LakeTable, grace: Duration, now: Nanos) -> Result<
         Ok(freed)
     });
     work.await.expect("removing files does not panic")
+}
+
+/// The same on a store.
+async fn vacuum_store(
+    table: &LakeTable,
+    live: &HashSet<String>,
+    now_ms: i64,
+    since: impl Fn(&str, i64) -> (i64, i64),
+) -> Result<u64, LakeError> {
+    let objects = table.objects().await;
+    let fail = |source| super::table::failed(table.spec.name, "clear")(DeltaTableError::ObjectStore { source });
+    let mut freed = 0;
+    let mut found = objects.list(None);
+    while let Some(object) = found.try_next().await.map_err(fail)? {
+        let name = object.location.to_string();
+        // The log and what fsck has set aside begin with an underscore, as the format wants.
+        if live.contains(&name) || name.starts_with('_') || !name.ends_with(".parquet") {
+            continue;
+        }
+        let (left, wait) = since(&name, object.last_modified.timestamp_millis());
+        if now_ms.saturating_sub(left) >= wait {
+            objects.delete(&object.location).await.map_err(fail)?;
+            freed += object.size;
+        }
+    }
+    Ok(freed)
 }
 
 fn modified_ms(about: &std::fs::Metadata) -> i64 {

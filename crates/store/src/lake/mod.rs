@@ -1,10 +1,12 @@
-//! The lake: Delta tables on local disk, filled from the journal, read by us and by other engines alike.
+//! The lake: Delta tables on local disk or on an S3-compatible store ([`remote`]), filled from the journal, read by us and
+//! by other engines alike.
 
 mod check;
 mod keep;
 mod maintain;
 mod mover;
 mod rebuild;
+mod remote;
 mod spec;
 mod table;
 pub mod types;
@@ -42,6 +44,19 @@ pub enum LakeError {
         doing: &'static str,
         /// The library's words.
         source: Box<deltalake::DeltaTableError>,
+    },
+    /// The store of the lake does not answer, or refuses.
+    #[error(
+        "cannot {doing} table {table}: the store of the lake does not answer or refuses ({reason}); check \
+         AWS_ENDPOINT_URL, the credentials and the network. What was acknowledged is in the journal and goes on from there"
+    )]
+    Unreachable {
+        /// Which table.
+        table: &'static str,
+        /// What was attempted.
+        doing: &'static str,
+        /// The library's words.
+        reason: String,
     },
     /// Rows could not be read back or rewritten.
     #[error("cannot rewrite table {table}: {reason}")]
@@ -99,7 +114,7 @@ pub(crate) struct Shared {
 }
 
 impl Lake {
-    /// Opens the lake in a folder, making the folder and the tables when they are missing.
+    /// Opens the lake in a folder, or at `s3://BUCKET/PREFIX`, making the folder and the tables when they are missing.
     pub async fn open(dir: impl AsRef<Path>) -> Result<Lake, LakeError> {
         Self::open_with(dir, Enrich::none()).await
     }
@@ -107,7 +122,7 @@ impl Lake {
     /// Opens a lake that another process may be writing. Nothing is made, repaired or loaded before it is asked for.
     pub fn open_to_read(dir: impl AsRef<Path>, enrich: Enrich) -> Result<Lake, LakeError> {
         let dir = dir.as_ref().to_owned();
-        if !dir.join("packets").join("_delta_log").is_dir() {
+        if !remote::is_remote(&dir) && !dir.join("packets").join("_delta_log").is_dir() {
             return Err(LakeError::Missing { path: dir });
         }
         let tables = spec::all().into_iter().map(|spec| LakeTable::to_read(&dir, spec)).collect::<Result<_, _>>()?;

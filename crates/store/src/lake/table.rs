@@ -3,7 +3,7 @@
 //! An append is one commit that holds the rows and, as Delta application transaction, how far the table has come in
 //! the journal. Data files are synced before the commit names them, the commit before the journal forgets its rows.
 
-use super::{LakeError, TableSpec};
+use super::{LakeError, TableSpec, remote};
 use arrow::array::RecordBatch;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitBuilder;
@@ -15,9 +15,11 @@ use deltalake::parquet::schema::types::ColumnPath;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Rows of a Parquet row group: the unit that two cores share and that min/max statistics skip.
@@ -35,17 +37,22 @@ fn is_conflict(error: &LakeError) -> bool {
 
 pub(crate) struct LakeTable {
     pub spec: TableSpec,
+    /// Its folder; on a store, the name that stands for it.
     pub root: PathBuf,
+    /// Whether it lies on a store, where nothing is synced and no file has a path.
+    pub remote: bool,
     delta: Mutex<DeltaTable>,
 }
 
 impl LakeTable {
     /// Opens the table to write, making it when the folder holds none.
     pub async fn open(lake: &Path, spec: TableSpec) -> Result<LakeTable, LakeError> {
-        let root = lake.join(spec.name);
-        std::fs::create_dir_all(&root).map_err(|source| LakeError::Io { path: root, source })?;
         let table = Self::to_read(lake, spec)?;
-        repair_torn_log(&table.root)?;
+        if !table.remote {
+            let root = &table.root;
+            std::fs::create_dir_all(root).map_err(|source| LakeError::Io { path: root.clone(), source })?;
+            repair_torn_log(root)?;
+        }
         let fail = failed(table.spec.name, "open");
         {
             let mut delta = table.delta.lock().await;
@@ -62,9 +69,14 @@ impl LakeTable {
     pub fn to_read(lake: &Path, spec: TableSpec) -> Result<LakeTable, LakeError> {
         let root = lake.join(spec.name);
         let fail = failed(spec.name, "open");
-        let url = deltalake::ensure_table_uri(root.to_string_lossy()).map_err(fail)?;
+        let remote = remote::is_remote(lake);
+        let url = match remote {
+            true => remote::table_url(&root),
+            false => deltalake::ensure_table_uri(root.to_string_lossy()),
+        };
+        let url = url.map_err(fail)?;
         let delta = DeltaTableBuilder::from_url(url).and_then(|builder| builder.build()).map_err(fail)?;
-        Ok(LakeTable { spec, root, delta: Mutex::new(delta) })
+        Ok(LakeTable { spec, root, remote, delta: Mutex::new(delta) })
     }
 
     /// The newest version, for reading. Later commits do not disturb who holds it.
@@ -131,10 +143,7 @@ impl LakeTable {
         let mut delta = self.delta.lock().await;
         delta.update_state().await.map_err(failed(self.spec.name, "append to"))?;
         let adds = self.write_files(&delta, batches, 1).await?;
-        let paths: Vec<PathBuf> = adds.iter().map(|add| self.root.join(&add.path)).collect();
-        let root = self.root.clone();
-        blocking(move || sync_files(&root, &paths)).await?;
-
+        self.sync(&adds).await?;
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(vec![self.spec.partition.to_owned()]),
@@ -171,9 +180,7 @@ impl LakeTable {
         if !old.iter().all(|file| live.contains(&file.path)) {
             return Ok(false);
         }
-        let paths: Vec<PathBuf> = new.iter().map(|add| self.root.join(&add.path)).collect();
-        let root = self.root.clone();
-        blocking(move || sync_files(&root, &paths)).await?;
+        self.sync(&new).await?;
         let removed =
             old.iter().map(|file| Action::Remove(Remove { data_change: !same_content, ..file.remove.clone() }));
         let added = new.into_iter().map(|add| Action::Add(Add { data_change: !same_content, ..add }));
@@ -199,8 +206,26 @@ impl LakeTable {
             .map_err(fail)?;
         let version = committed.version();
         delta.update_state().await.map_err(fail)?;
+        if self.remote {
+            return Ok(());
+        }
         let log = self.root.join("_delta_log");
         blocking(move || sync_files(&log, &[log.join(format!("{version:020}.json"))])).await
+    }
+
+    /// Syncs files that a commit is about to name.
+    async fn sync(&self, files: &[Add]) -> Result<(), LakeError> {
+        if self.remote {
+            return Ok(());
+        }
+        let paths: Vec<PathBuf> = files.iter().map(|add| self.root.join(&add.path)).collect();
+        let root = self.root.clone();
+        blocking(move || sync_files(&root, &paths)).await
+    }
+
+    /// The store that the table lies on, rooted at the table.
+    pub async fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.delta.lock().await.log_store().object_store(None)
     }
 
     /// Removes the rows of a sensor. Their bytes go with the next clearing of dead files.
@@ -303,7 +328,15 @@ pub(crate) fn properties(spec: &TableSpec, zstd: i32) -> WriterProperties {
 pub(crate) type Encodings = &'static [(&'static str, Encoding)];
 
 pub(crate) fn failed(table: &'static str, doing: &'static str) -> impl Fn(DeltaTableError) -> LakeError + Copy {
-    move |source| LakeError::Delta { table, doing, source: Box::new(source) }
+    move |source| {
+        let words = source.to_string();
+        match words.contains("Generic S3 error") {
+            true => {
+                LakeError::Unreachable { table, doing, reason: words.lines().next().unwrap_or_default().to_owned() }
+            }
+            false => LakeError::Delta { table, doing, source: Box::new(source) },
+        }
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

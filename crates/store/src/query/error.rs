@@ -66,6 +66,11 @@ pub enum QueryError {
     /// A file of the lake cannot be read back.
     #[error("a file of the lake is damaged or missing ({0}): run `noroshi fsck`, which names it")]
     Damaged(String),
+    /// The store of the lake does not answer.
+    #[error(
+        "the store of the lake does not answer or refuses ({0}); check AWS_ENDPOINT_URL, the credentials and the network"
+    )]
+    Unreachable(String),
     /// The lake cannot be read.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -98,6 +103,9 @@ pub(super) fn explain(error: DataFusionError, limits: Limits) -> QueryError {
             }
         }
         DataFusionError::ParquetError(error) => return QueryError::Damaged(first_line(&error.to_string())),
+        DataFusionError::ObjectStore(error) if matches!(**error, object_store::Error::Generic { .. }) => {
+            return QueryError::Unreachable(first_line(&error.to_string()));
+        }
         DataFusionError::ObjectStore(error) => return QueryError::Damaged(first_line(&error.to_string())),
         _ => {}
     }

@@ -1,15 +1,26 @@
 //! Many writers, a compactor and readers at once; a disk that fills up.
 
 use crate::lake::{ask, lines, move_all, open};
-use crate::sample::journal_batch;
+use crate::sample::{journal_batch, lake_at};
 use noroshi_store::lake::Compaction;
 use noroshi_store::{Journal, Lake, Limits, Mover};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const WRITERS: u64 = 4;
 const ROUNDS: u64 = 3;
+/// Packets of a round.
+const PACKETS: u64 = 200;
+
+/// Goes on for so many minutes where a long proof asks for it, else for so many rounds.
+fn ended(round: u64, began: Instant) -> bool {
+    match std::env::var("NOROSHI_WRITERS_MINUTES").ok().and_then(|minutes| minutes.parse::<u64>().ok()) {
+        Some(minutes) => began.elapsed() >= Duration::from_secs(minutes * 60),
+        None => round >= ROUNDS,
+    }
+}
 
 /// Each writer has its own journal and its own handle on the one lake, as separate hubs would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,37 +29,41 @@ async fn four_writers_a_compactor_and_a_reader_disturb_nobody() {
     drop(open(folder.path()).await);
     let done = Arc::new(AtomicBool::new(false));
     let compactor = tokio::spawn({
-        let (done, lake) = (done.clone(), Lake::open(folder.path().join("lake")).await.unwrap());
+        let (done, lake) = (done.clone(), Lake::open(lake_at(folder.path())).await.unwrap());
         async move {
+            let mut compacted = 0;
             while !done.load(Ordering::Relaxed) {
-                lake.compact(Compaction { fresh_files: 3, ..Compaction::default() })
-                    .await
-                    .expect("no conflict surfaces");
+                let settings = Compaction { fresh_files: 3, ..Compaction::default() };
+                compacted += lake.compact(settings).await.expect("no conflict surfaces").len();
             }
+            compacted
         }
     });
     let reader = tokio::spawn({
-        let (done, lake) = (done.clone(), Lake::open(folder.path().join("lake")).await.unwrap());
+        let (done, lake) = (done.clone(), Lake::open(lake_at(folder.path())).await.unwrap());
         async move {
-            let mut seen = 0i64;
+            let (mut seen, mut answers) = (0i64, 0u64);
             while !done.load(Ordering::Relaxed) {
                 let answer =
                     lake.answer("select count(*) from packets", Limits::default()).await.expect("never blocked");
                 let now = lines(&answer)[0].parse().unwrap();
                 assert!(now >= seen, "{now} after {seen}");
-                seen = now;
+                (seen, answers) = (now, answers + 1);
             }
+            answers
         }
     });
     let writers = (0..WRITERS).map(|writer| tokio::spawn(write(writer, folder.path().to_owned()))).collect::<Vec<_>>();
+    let mut rounds = 0;
     for writer in writers {
-        writer.await.unwrap();
+        rounds += writer.await.unwrap();
     }
     done.store(true, Ordering::Relaxed);
-    compactor.await.unwrap();
-    reader.await.unwrap();
-    let lake = Lake::open(folder.path().join("lake")).await.unwrap();
-    let total = WRITERS * ROUNDS * 200;
+    let compacted = compactor.await.unwrap();
+    let answers = reader.await.unwrap();
+    println!("{rounds} rounds of {WRITERS} writers, {compacted} partitions compacted, {answers} answers meanwhile");
+    let lake = Lake::open(lake_at(folder.path())).await.unwrap();
+    let total = rounds * PACKETS;
     for sql in [
         "select count(*) from packets",
         "select sum(packets) from minutes_ports",
@@ -59,14 +74,19 @@ async fn four_writers_a_compactor_and_a_reader_disturb_nobody() {
     }
 }
 
-async fn write(writer: u64, folder: std::path::PathBuf) {
+async fn write(writer: u64, folder: std::path::PathBuf) -> u64 {
+    let began = Instant::now();
     let journal = Journal::open(folder.join(format!("journal-{writer}.sqlite"))).await.unwrap();
-    let lake = Lake::open(folder.join("lake")).await.unwrap();
+    let lake = Lake::open(lake_at(&folder)).await.unwrap();
     let mut mover = Mover::new(lake, journal.clone()).await.unwrap();
-    for round in 0..ROUNDS {
-        journal.append(journal_batch(&format!("sensor-{writer}"), round * 200, round * 200 + 199)).await.unwrap();
+    let mut round = 0;
+    while !ended(round, began) {
+        let batch = journal_batch(&format!("sensor-{writer}"), round * PACKETS, (round + 1) * PACKETS - 1);
+        journal.append(batch).await.unwrap();
         while mover.step().await.expect("no conflict surfaces").through != 0 {}
+        round += 1;
     }
+    round
 }
 
 /// A disk of its own, in a name space of its own; where the system allows none, the test says so.

@@ -24,7 +24,7 @@ async fn clickhouse_and_a_delta_reader_count_the_same() {
             store.lake.compact(Compaction { fresh_files: 2, ..Compaction::default() }).await.unwrap();
         }
     }
-    let Some(answers) = read_with_others(&folder.path().join("lake")) else { return };
+    let Some(answers) = read_with_others("read_lake.py", &folder.path().join("lake")) else { return };
     for (table, column) in COLUMNS {
         let ours = ask(&store.lake, &format!("select count(*), sum({column}) from {table}")).await;
         for engine in ["deltalake", "chdb"] {
@@ -39,11 +39,39 @@ async fn clickhouse_and_a_delta_reader_count_the_same() {
     }
 }
 
-fn read_with_others(lake: &Path) -> Option<serde_json::Value> {
-    let python = std::env::var("NOROSHI_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/read_lake.py");
-    let Ok(output) = Command::new(&python).arg(script).arg(lake).output() else {
-        skip(&format!("{python} does not start"));
+/// FlowTuple as fastavro reads it: the counts of the lake.
+#[tokio::test]
+async fn flowtuple_is_read_by_others_with_the_same_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(folder.path()).await;
+    store.journal.append(journal_batch("tokyo", 0, 9_999)).await.unwrap();
+    move_all(&mut store).await;
+    let path = folder.path().join("day.avro");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let limits = noroshi_store::Limits::default();
+    let written =
+        noroshi_store::flowtuple::write(&store.lake, (None, None), Some("tokyo"), limits, &mut file).await.unwrap();
+    // Every tenth packet of the sample is of IPv6.
+    assert_eq!((written.packets, written.left_out), (9_000, 1_000));
+    let keys = "select count(*) from (select distinct date_bin(interval '5 minutes', ts), src, network(dst), dport, proto \
+                from packets where in_prefix(src, '0.0.0.0/0'))";
+    assert_eq!(ask(&store.lake, keys).await, [written.records.to_string()]);
+    let Some(theirs) = read_with_others("read_flowtuple.py", &path) else { return };
+    if let serde_json::Value::String(missing) = &theirs {
+        return skip(missing);
+    }
+    assert!(theirs["name"].as_str().unwrap().ends_with("flowtuple4"), "{theirs}");
+    assert_eq!((&theirs["records"], &theirs["packets"]), (&written.records.into(), &written.packets.into()));
+    let ports = "select dport, count(*) from packets where in_prefix(src, '0.0.0.0/0') group by 1";
+    for line in ask(&store.lake, ports).await {
+        let (port, count) = line.split_once(' ').unwrap();
+        assert_eq!(theirs["ports"][port].to_string(), count);
+    }
+}
+
+fn read_with_others(script: &str, lake: &Path) -> Option<serde_json::Value> {
+    let Ok(output) = python(script).arg(lake).output() else {
+        skip("Python does not start");
         return None;
     };
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -51,7 +79,14 @@ fn read_with_others(lake: &Path) -> Option<serde_json::Value> {
     Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}")))
 }
 
-fn skip(reason: &str) {
+/// A script of `tests/interop`, ready to be given its arguments.
+pub fn python(script: &str) -> Command {
+    let mut command = Command::new(std::env::var("NOROSHI_PYTHON").unwrap_or_else(|_| "python3".to_owned()));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script));
+    command
+}
+
+pub fn skip(reason: &str) {
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{reason}: install tests/interop/requirements.txt");
     println!("skipped: {reason} (pip install -r crates/store/tests/interop/requirements.txt)");
 }

@@ -5,7 +5,7 @@
 //! what they hold only grows. At the end the counts are those of the rule.
 
 use crate::lake::lines;
-use crate::sample::packet;
+use crate::sample::{lake_at, packet};
 use noroshi_store::{Journal, Lake, Limits};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -98,7 +98,7 @@ async fn check_between(folder: &Path, acknowledged: u64, seen: i64) -> i64 {
     let journal = Journal::open(folder.join("journal.sqlite")).await.unwrap();
     let stored = journal.watermark("tokyo", [3; 16]).await.unwrap().map_or(0, |last| last + 1);
     assert!(stored >= acknowledged * PACKETS, "{stored} stored, {acknowledged} batches acknowledged");
-    let lake = Lake::open(folder.join("lake")).await.unwrap();
+    let lake = Lake::open(lake_at(folder)).await.unwrap();
     let base = one(&lake, "select count(*) from packets").await;
     let rollup = one(&lake, "select sum(packets) from minutes_ports").await;
     assert!(seen <= base && base as u64 <= stored && rollup <= base, "{seen} {base} {rollup} {stored}");
@@ -115,7 +115,7 @@ async fn check_end(folder: &Path, total: u64) {
     let mut ports = BTreeMap::<u16, u64>::new();
     (0..total).for_each(|n| *ports.entry(packet(n).dport).or_default() += 1);
     let expected: Vec<String> = ports.iter().map(|(port, count)| format!("{port} {count}")).collect();
-    let lake = Lake::open(folder.join("lake")).await.unwrap();
+    let lake = Lake::open(lake_at(folder)).await.unwrap();
     for sql in [
         "select dport, count(distinct seq) from packets group by 1 order by 1",
         "select dport, count(*) from packets group by 1 order by 1",

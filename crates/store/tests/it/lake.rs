@@ -1,6 +1,6 @@
 //! From journal to answers: every count is compared with one made from the same rule without the store.
 
-use crate::sample::{journal_batch, packet};
+use crate::sample::{journal_batch, lake_at, packet};
 use bytes::Bytes;
 use noroshi_model::stream::{Gap, GapReason};
 use noroshi_store::statistics::{Parameters, STATISTICS};
@@ -17,7 +17,7 @@ pub struct Store {
 
 pub async fn open(folder: &Path) -> Store {
     let journal = Journal::open(folder.join("journal.sqlite")).await.unwrap();
-    let lake = Lake::open(folder.join("lake")).await.unwrap();
+    let lake = Lake::open(lake_at(folder)).await.unwrap();
     let mover = Mover::new(lake.clone(), journal.clone()).await.unwrap();
     Store { journal, lake, mover }
 }

@@ -8,5 +8,6 @@ mod journal;
 mod kill;
 mod lake;
 mod maintain;
+mod remote;
 mod rollups;
 mod sample;

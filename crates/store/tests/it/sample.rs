@@ -8,6 +8,15 @@ use noroshi_model::stream::SchemaId;
 use noroshi_model::{Addr, Nanos};
 use noroshi_store::JournalBatch;
 
+/// Where the lake of a folder lies: in it, or where `NOROSHI_TEST_LAKE` says (`s3://BUCKET`), under the folder's name.
+#[allow(dead_code)] // used by some of those who share this file
+pub fn lake_at(folder: &std::path::Path) -> std::path::PathBuf {
+    match (std::env::var("NOROSHI_TEST_LAKE"), folder.file_name()) {
+        (Ok(store), Some(name)) => format!("{store}/{}", name.to_string_lossy()).into(),
+        _ => folder.join("lake"),
+    }
+}
+
 /// 2026-01-01T00:00:00Z.
 pub const START: i64 = 1_767_225_600;
 

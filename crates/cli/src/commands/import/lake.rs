@@ -6,7 +6,8 @@ use super::report::Style;
 use crate::failure::Failure;
 use crate::lake::{Place, knowledge};
 use arrow_array::RecordBatch;
-use noroshi_import::{Record, packets};
+use noroshi_import::{Record, flowtuple, packets};
+use noroshi_model::flow::{self, FlowCount, FlowKey};
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::rows;
 use noroshi_model::session::{self, Session};
@@ -25,6 +26,8 @@ const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 8 << 20;
 /// While a log is followed, rows are moved from the journal into the lake so often, as a hub does.
 const MOVE_EVERY: Duration = Duration::from_secs(2);
+/// Whom rows of FlowTuple are said to be from: the files name nobody.
+const FLOWTUPLE: &str = "flowtuple";
 /// What a Parquet file begins with.
 const PARQUET: [u8; 4] = *b"PAR1";
 
@@ -46,6 +49,7 @@ struct Log {
     sessions: Vec<Session>,
     bytes: usize,
     packets: PacketBatch,
+    flows: Vec<(FlowKey, FlowCount)>,
     moved: Instant,
     waiting: bool,
 }
@@ -62,7 +66,7 @@ impl Store {
         let runtime = tokio::runtime::Runtime::new()?;
         let (journal, lake) = runtime.block_on(async {
             let journal = Journal::open(data.join("journal.db")).await?;
-            Ok::<_, Failure>((journal, Lake::open_with(data.join("lake"), knowledge()).await?))
+            Ok::<_, Failure>((journal, Lake::open_with(place.lake_at(&data), knowledge()).await?))
         })?;
         Ok(Store { table, style, runtime, journal, lake, log: None, _lock: lock })
     }
@@ -96,10 +100,13 @@ impl Store {
     /// Begins a log. One that is followed is known by its first line, for its content is not there yet; standard input
     /// by nothing, so that it is loaded each time.
     pub fn begin(&mut self, path: &Path, followed: bool) -> Result<(), Failure> {
-        if !matches!(self.table.name, "sessions" | "packets") {
+        if !matches!(self.table.name, "sessions" | "packets" | "flows") {
             return Err(Failure::usage(format!("logs have no rows for table {}", self.table.name))
                 .at(path.display())
-                .hint("load dialogues with --into sessions, packets with --into packets, or name a Parquet file"));
+                .hint(
+                    "load dialogues with --into sessions, packets with --into packets, FlowTuple with --into flows, \
+                     or name a Parquet file",
+                ));
         }
         let name = match (path.as_os_str() == "-", followed) {
             (true, _) => format!("{:?}", SystemTime::now()),
@@ -110,15 +117,20 @@ impl Store {
         let loader = Loader::begin(&self.journal, &self.lake, &source, self.table);
         let loader = self.runtime.block_on(loader).map_err(explain)?;
         let (packets, moved) = (PacketBatch::default(), Instant::now());
-        self.log = Some(Log { loader, sessions: Vec::new(), bytes: 0, packets, moved, waiting: false });
+        let (sessions, flows) = (Vec::new(), Vec::new());
+        self.log = Some(Log { loader, sessions, bytes: 0, packets, flows, moved, waiting: false });
         Ok(())
     }
 
-    /// Takes a record that may be a packet.
+    /// Takes a record that may be a packet, or a sum of packets.
     pub fn record(&mut self, record: &Record) -> Result<(), Failure> {
-        let Some(log) = self.log.as_mut().filter(|_| self.table.name == "packets") else { return Ok(()) };
-        packets::push(&mut log.packets, record);
-        if log.packets.rows.len() >= BATCH { self.write() } else { Ok(()) }
+        let Some(log) = &mut self.log else { return Ok(()) };
+        match self.table.name {
+            "packets" => drop(packets::push(&mut log.packets, record)),
+            "flows" => log.flows.extend(flowtuple::flow(record)),
+            _ => return Ok(()),
+        }
+        if log.packets.rows.len().max(log.flows.len()) >= BATCH { self.write() } else { Ok(()) }
     }
 
     /// Takes a dialogue.
@@ -134,9 +146,11 @@ impl Store {
         let Some(log) = &mut self.log else { return Ok(()) };
         let batch: RecordBatch = match self.table.name {
             "sessions" => session::record_batch(&log.sessions),
+            "flows" => flow::record_batch(FLOWTUPLE, &log.flows),
             _ => rows::packets_record_batch(&log.packets),
         };
         (log.sessions, log.bytes, log.packets) = (Vec::new(), 0, PacketBatch::default());
+        log.flows.clear();
         log.waiting |= batch.num_rows() > 0;
         self.runtime.block_on(log.loader.take(&batch)).map_err(explain)
     }

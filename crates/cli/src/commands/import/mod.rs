@@ -36,6 +36,7 @@ Examples:
   zcat conn.log.gz | noroshi import - --from zeek-tsv --output - | head
   noroshi import bundle.stix.json event.misp.json --format json
   noroshi import day.parquet --into packets
+  noroshi import telescope.avro --into flows
   noroshi import logs/ --into sessions && noroshi query 'select src, credentials from sessions limit 10'
   noroshi import cowrie.json --follow --output - --table sessions
 
@@ -43,7 +44,7 @@ Every line is accounted for: lines = rows + headers, comments and blanks + conti
 A line that is broken is reported with its number, the rest is kept.";
 
 /// Other people's records in, rows and a summary out: Cowrie, Dionaea, Glutton, OpenCanary, DDoSPot, Suricata EVE,
-/// Zeek, Shadowserver, DShield, Spoki, Argus, hpfeeds. STIX bundles and MISP events are read and counted.
+/// Zeek, Shadowserver, DShield, Spoki, Argus, hpfeeds, FlowTuple. STIX bundles and MISP events are read and counted.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -66,7 +67,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "records", requires = "output")]
     table: Table,
     /// Load into this table of the lake: Parquet files into any, of logs the dialogues into sessions or the packets into
-    /// packets. A file that was loaded before brings nothing twice.
+    /// packets, of FlowTuple the sums into flows. A file that was loaded before brings nothing twice.
     #[cfg(feature = "hub")]
     #[arg(long, value_name = "TABLE", conflicts_with = "output")]
     into: Option<String>,
