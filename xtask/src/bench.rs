@@ -4,6 +4,8 @@
 //! compared, not wall time: they hold on a busy machine too. Every figure is the median of several runs; ours and a
 //! peer's alternate, so that both see the same machine.
 
+mod lake;
+
 use crate::Outcome;
 use crate::run::{cargo, installed, option, output, root, shared, step};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ The figures of BENCHMARKS.md for captures in and answers out.
 usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench warning [--trials N] [--load N] [--debug]
        cargo xtask bench portal [--viewers N] [--queries N] [--seconds N] [--rate N] [--built PROGRAM]
+       cargo xtask bench lake [--packets N] [--seed N] [--runs N] [--keep DIR]
 
 --packets N   size of the generated day; default 10000000
 --seed N      seed of the generated day; default 2
@@ -35,6 +38,8 @@ portal        the portal in Chromium against a hub with its sample: the first pa
 --seconds N   how long both last, and each look at the live view; default 20
 --rate N      packets a second of the live view; default 5000
 --built P     this program instead of building one in release
+lake          ingest, the five questions of the shared workload and the ready-made statistics on our lake, beside DuckDB, chdb and
+              polars (in NOROSHI_PYTHON, with pyarrow) on one Parquet file of the same packets; some 60 bytes a packet of disk
 
 Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
 without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.
@@ -94,6 +99,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     }
     if args.first().is_some_and(|arg| arg == "warning") {
         return warning(args);
+    }
+    if args.first().is_some_and(|arg| arg == "lake") {
+        return lake::run(args);
     }
     let number = |name: &str, default: u64| match option(args, name) {
         Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),

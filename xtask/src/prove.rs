@@ -18,6 +18,7 @@ days       generated days of 1 and 10 million packets, several seeds: recall, pr
 kills      processes that are killed in the middle, again and again, and must lose nothing: the store; hub and sensors
 power      power cuts on file systems of their own (needs root): nothing that was acknowledged is lost
 full       disks that fill up: no false acknowledgement, recovery without a hand
+writers    four writers, a compactor and a reader on one lake: no conflict surfaces, nobody waits, every packet counts once
 crowd      10,000 simulated sensors come back after a restart; a change of policy reaches 1,000
 storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once; a hub that is killed
            200 times while it warns: each mail arrives, and none says what another said
@@ -35,6 +36,7 @@ const PROOFS: &[(&str, Proof)] = &[
     ("kills", kills),
     ("power", power),
     ("full", full),
+    ("writers", writers),
     ("crowd", crowd),
     ("abuse", abuse),
     ("storm", storm),
@@ -181,6 +183,12 @@ fn power(minutes: u64) -> Outcome {
 fn full(minutes: u64) -> Outcome {
     let cycles = (minutes * 60 / FULL_SECONDS).max(100).to_string();
     fleet("full::", &format!("{cycles} full disks"), "NOROSHI_FULL_CYCLES", &cycles)
+}
+
+fn writers(minutes: u64) -> Outcome {
+    let test = ["test", "--locked", "-p", "noroshi-store", "--test", "it", "--", "four_writers", "--nocapture"];
+    let mut command = cargo(&test);
+    step(&format!("{minutes} minutes of four writers"), command.env("NOROSHI_WRITERS_MINUTES", minutes.to_string()))
 }
 
 fn crowd(_minutes: u64) -> Outcome {
