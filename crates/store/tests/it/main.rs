@@ -3,6 +3,7 @@
 mod backup;
 mod concurrent;
 mod findings;
+mod golden;
 mod interop;
 mod journal;
 mod kill;
