@@ -3,7 +3,7 @@
 use crate::world::World;
 use axum::http::{Method, StatusCode};
 use noroshi_api::routes::Route;
-use noroshi_api::scope::{Right, Role};
+use noroshi_api::scope::{Marking, Right, Role, Scope, Tlp};
 
 /// A path that fits the route, about things that exist.
 fn path_of(route: Route) -> String {
@@ -63,6 +63,34 @@ async fn nobody_passes_where_a_right_is_needed() {
         assert_eq!(got.json()["code"], "not-signed-in");
         let head = world.call(Method::HEAD, &path_of(route), None, None).await;
         assert!(!head.status.is_success(), "HEAD {route:?}");
+    }
+}
+
+/// Who sees a finding: one line for each role, one character for each class of findings: five labels from clear to red,
+/// of one's own organisation; of another, about one's own addresses; of another, about others' addresses.
+const SEES: [(Role, &str); 5] = [
+    (Role::Administrator, "xxxxx xxxx. xxxx."),
+    (Role::Analyst, "xxxxx xxxx. xxxx."),
+    (Role::Member, "xxxxx xxx.. xx..."),
+    (Role::SensorHost, "..... ..... ....."),
+    (Role::Reader, "xx... xx... xx..."),
+];
+
+#[test]
+fn every_class_of_findings_by_every_role() {
+    assert_eq!(SEES.map(|(role, _)| role), Role::ALL);
+    for (role, line) in SEES {
+        let scope = Scope::new(role, "isp", vec!["192.0.2.0/24".parse().unwrap()]);
+        let classes = [("isp", "192.0.2.9"), ("hub", "192.0.2.9"), ("hub", "198.51.100.9")];
+        let labels = [Tlp::Clear, Tlp::Green, Tlp::Amber, Tlp::AmberStrict, Tlp::Red];
+        let seen = classes.map(|(owner, about)| {
+            labels.map(|tlp| {
+                let marking = Marking { tlp, organisation: owner.into() };
+                if scope.sees(&marking, Some(about.parse().unwrap())) { 'x' } else { '.' }
+            })
+        });
+        let seen: Vec<String> = seen.iter().map(|class| class.iter().collect()).collect();
+        assert_eq!(seen.join(" "), line, "{role:?}");
     }
 }
 
