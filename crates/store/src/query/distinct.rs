@@ -102,7 +102,7 @@ fn numbers_of_views(values: &BinaryViewArray) -> Int64Array {
 #[cfg(test)]
 mod tests {
     use super::{number, numbers_of_views};
-    use arrow::array::{Array, BinaryViewArray};
+    use arrow::array::BinaryViewArray;
 
     #[test]
     fn numbers_of_views_are_those_of_their_bytes() {
