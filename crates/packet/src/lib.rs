@@ -20,6 +20,7 @@
 pub mod capture;
 pub mod decode;
 mod fast;
+pub mod filter;
 pub mod fingerprint;
 mod headers;
 pub mod link;

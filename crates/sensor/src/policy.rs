@@ -4,9 +4,9 @@ use ipcrypt_rs::IpcryptPfx;
 use noroshi_model::packet::{Has, Packet, PacketBatch, Rare, ToolBits};
 use noroshi_model::policy::{Anonymise, FILTER_LENGTH_MAX, Policy};
 use noroshi_model::{Addr, Prefix};
-use noroshi_packet::capture::{LinkType, RawBatch};
+use noroshi_packet::capture::RawBatch;
+use noroshi_packet::filter::Filter;
 use noroshi_wire::message::policy_hash;
-use pktbaffle::{Insn, LinkType as FilterLink, Target};
 use std::sync::Arc;
 
 /// A capture filter that cannot be used.
@@ -24,57 +24,13 @@ pub enum FilterError {
     },
 }
 
-const ETHERNET: LinkType = LinkType(1);
-const RAW: [u16; 5] = [12, 14, 101, 228, 229];
-const LINUX_SLL: LinkType = LinkType(113);
-/// Stack for the filter compiler, whose depth follows the nesting of the (bounded) text.
-const COMPILER_STACK: usize = 16 << 20;
-
-/// One filter for each kind of link it may meet.
-#[derive(Debug)]
-pub struct Filter {
-    ethernet: Vec<Insn>,
-    raw: Vec<Insn>,
-    cooked: Vec<Insn>,
-}
-
-impl Filter {
-    /// Whether a frame passes. Links for which there is no program let nothing pass.
-    fn passes(&self, link: LinkType, frame: &[u8]) -> bool {
-        match link {
-            ETHERNET => pktbaffle::vm::run(&self.ethernet, frame),
-            LINUX_SLL => pktbaffle::vm::run(&self.cooked, frame),
-            LinkType(raw) if RAW.contains(&raw) => pktbaffle::vm::run(&self.raw, frame),
-            _ => false,
-        }
-    }
-}
-
-/// Compiles a filter. The text may come from a hub that was taken over, so the compiler runs on a thread of its own,
-/// where a panic is only an error.
+/// Compiles a filter. The text may come from a hub that was taken over: work is bounded by its length.
 pub fn compile(filter: &str) -> Result<Filter, FilterError> {
     let syntax = |reason: String| FilterError::Syntax { filter: filter.chars().take(80).collect(), reason };
     if filter.len() > FILTER_LENGTH_MAX {
         return Err(syntax("it is too long".into()));
     }
-    let text = filter.to_owned();
-    let compile_all = move || {
-        let one = |link| pktbaffle::compile(&text, link, Target::Classic).map(|p| p.instructions().to_vec());
-        let compiled = |link, name: &str| one(link).map_err(|error| format!("{error}, for {name} frames"));
-        Ok::<_, String>(Filter {
-            ethernet: compiled(FilterLink::Ethernet, "Ethernet")?,
-            // Some expressions (such as ether host) mean nothing without a link header; then nothing passes there.
-            raw: one(FilterLink::RawIp).unwrap_or_default(),
-            cooked: one(FilterLink::LinuxSll).unwrap_or_default(),
-        })
-    };
-    std::thread::Builder::new()
-        .stack_size(COMPILER_STACK)
-        .spawn(compile_all)
-        .map_err(|error| syntax(error.to_string()))?
-        .join()
-        .unwrap_or_else(|_| Err("it makes the compiler fail".into()))
-        .map_err(syntax)
+    Filter::compile(filter).map_err(|error| syntax(error.to_string()))
 }
 
 /// The effective policy, ready to be applied.
@@ -135,7 +91,9 @@ impl InForce {
         records.retain(|record| {
             let start = record.start as usize;
             let frame = data.get(start..start + record.cap_len as usize).unwrap_or(&[]);
-            self.filters.iter().all(|filter| filter.passes(record.link, frame))
+            // Links that a filter cannot look into let nothing pass.
+            let passes = |filter: &Filter| filter.matches(record.link, frame, record.wire_len) == Some(true);
+            self.filters.iter().all(passes)
         });
         (before - raw.records.len()) as u64
     }

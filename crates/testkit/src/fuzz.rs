@@ -31,6 +31,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "capture", run: capture },
     Target { name: "frame", run: frame },
+    Target { name: "filter", run: filter },
     Target { name: "list-any", run: |bytes| list(load::read, bytes) },
     Target { name: "mmdb", run: |bytes| list(load::mmdb, bytes) },
     Target { name: "mrt", run: |bytes| list(load::mrt, bytes) },
@@ -102,6 +103,16 @@ fn frame(bytes: &[u8]) {
     let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let mut rare = Vec::new();
     std::hint::black_box(decode_frame(data, Nanos(0), wire_len, LinkType(u16::from_be_bytes(*link)), &mut rare));
+}
+
+/// One expression, asked of its own bytes as a frame.
+fn filter(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(filter) = noroshi_packet::filter::Filter::compile(text) {
+        for link in [LinkType::ETHERNET, LinkType::RAW] {
+            std::hint::black_box(filter.matches(link, bytes, 60));
+        }
+    }
 }
 
 /// Tables of addresses. Less may be unpacked than in earnest, so that a bomb costs a run little.

@@ -1,26 +1,15 @@
-//! `--where`: tcpdump's filter language on the bytes of the frame.
-//!
-//! The expression is compiled once, for Ethernet; frames of other link types are looked at as if their network header
-//! followed an empty Ethernet header. Like tcpdump, a filter looks at the outermost headers.
+//! `--where`: tcpdump's filter language on the bytes of the frame, and what to say when it is not understood.
 
 use crate::failure::Failure;
-use noroshi_packet::capture::{LinkType, RawBatch, RawRecord};
-use pktbaffle::bpf::Insn;
-use pktbaffle::{Error, Program, Target};
+use noroshi_packet::capture::{RawBatch, RawRecord};
+use noroshi_packet::filter::{self, FilterError};
 
-/// Longest expression; the parser works recursively.
+/// Longest expression.
 const EXPRESSION_BYTES_MAX: usize = 4096;
-const ETHERNET_HEADER: usize = 14;
-/// "Load the length of the packet", and "load a constant" (bpf(4)).
-const LOAD_LENGTH: u16 = 0x80;
-const LOAD_CONSTANT: u16 = 0x00;
 
 /// A compiled filter.
 pub struct Filter {
-    program: Vec<Insn>,
-    /// Instructions that load the length. The interpreter would take the captured length; tcpdump means the original.
-    lengths: Vec<usize>,
-    scratch: Vec<u8>,
+    filter: filter::Filter,
     unreadable: u64,
 }
 
@@ -30,16 +19,8 @@ impl Filter {
         if expression.len() > EXPRESSION_BYTES_MAX {
             return Err(Failure::usage(format!("the filter is longer than {EXPRESSION_BYTES_MAX} bytes")).at("--where"));
         }
-        let compiled = pktbaffle::compile(expression, pktbaffle::LinkType::Ethernet, Target::Classic);
-        match compiled {
-            Ok(program @ Program::Classic(_)) => {
-                let program = program.instructions().to_vec();
-                let lengths = (0..program.len()).filter(|at| program[*at].code == LOAD_LENGTH).collect();
-                Ok(Filter { program, lengths, scratch: Vec::new(), unreadable: 0 })
-            }
-            Ok(Program::Extended(_)) => Err(Failure::failed("the filter was compiled for another machine")),
-            Err(error) => Err(refusal(expression, &error)),
-        }
+        let compiled = filter::Filter::compile(expression);
+        compiled.map(|filter| Filter { filter, unreadable: 0 }).map_err(|error| refusal(expression, &error))
     }
 
     /// Keeps the packets that match. Data of packets that were left out is given back when most of it is not needed.
@@ -58,24 +39,9 @@ impl Filter {
     }
 
     fn matches(&mut self, frame: &[u8], record: &RawRecord) -> bool {
-        let set_length = |program: &mut [Insn], lengths: &[usize], length: u32| {
-            for at in lengths {
-                (program[*at].code, program[*at].k) = (LOAD_CONSTANT, length);
-            }
-        };
-        set_length(&mut self.program, &self.lengths, record.wire_len);
-        if record.link == LinkType::ETHERNET {
-            return pktbaffle::vm::run(&self.program, frame);
-        }
-        let Some((ethertype, at)) = network_header(record.link, frame) else {
-            self.unreadable += 1;
-            return false;
-        };
-        self.scratch.clear();
-        self.scratch.resize(ETHERNET_HEADER - 2, 0);
-        self.scratch.extend_from_slice(&ethertype.to_be_bytes());
-        self.scratch.extend_from_slice(&frame[at..]);
-        pktbaffle::vm::run(&self.program, &self.scratch)
+        let matched = self.filter.matches(record.link, frame, record.wire_len);
+        self.unreadable += u64::from(matched.is_none());
+        matched.unwrap_or(false)
     }
 }
 
@@ -96,41 +62,11 @@ fn compact(batch: &mut RawBatch) {
     batch.data = kept;
 }
 
-/// Ethertype and place of the network header behind a simple link layer.
-fn network_header(link: LinkType, frame: &[u8]) -> Option<(u16, usize)> {
-    const IPV4: u16 = 0x0800;
-    const IPV6: u16 = 0x86dd;
-    let by_version = |at: usize| match frame.get(at)? >> 4 {
-        4 => Some((IPV4, at)),
-        6 => Some((IPV6, at)),
-        _ => None,
-    };
-    let by_ethertype =
-        |at: usize, next: usize| Some((u16::from_be_bytes(*frame.get(at..)?.first_chunk()?), next.min(frame.len())));
-    match link {
-        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => by_version(0),
-        LinkType::NULL | LinkType::LOOP => by_version(4),
-        LinkType::LINUX_SLL => by_ethertype(14, 16),
-        LinkType::LINUX_SLL2 => by_ethertype(0, 20),
-        LinkType::C_HDLC => by_ethertype(2, 4),
-        LinkType::PPP | LinkType::PPP_HDLC => by_version(if frame.starts_with(&[0xff, 3]) { 4 } else { 2 }),
-        _ => None,
-    }
-}
-
-fn refusal(expression: &str, error: &Error) -> Failure {
-    let place = match error {
-        Error::LexError { offset, .. } => describe(expression, *offset),
-        Error::ParseError { .. } => match offending_word(expression, error) {
-            Some(at) => describe(expression, at),
-            None => format!("--where \"{expression}\", at its end"),
-        },
-        Error::CodegenError { .. } => format!("--where \"{expression}\""),
-    };
-    let what = match error {
-        Error::CodegenError { message } => format!("the filter cannot be used on captured packets: {message}"),
-        _ if place.ends_with("end") => "the filter ends too early".to_owned(),
-        _ => "the filter cannot be understood".to_owned(),
+fn refusal(expression: &str, error: &FilterError) -> Failure {
+    let (what, place) = match error {
+        FilterError::Word(at) => ("the filter cannot be understood".to_owned(), describe(expression, *at)),
+        FilterError::EndsEarly => (error.to_string(), format!("--where \"{expression}\", at its end")),
+        _ => (error.to_string(), format!("--where \"{expression}\"")),
     };
     Failure::usage(what)
         .at(place)
@@ -144,27 +80,10 @@ fn describe(expression: &str, offset: usize) -> String {
     format!("--where \"{expression}\", character {character}: \"{word}\"")
 }
 
-/// Where the parser stopped. It tells only what it saw, so the expression is read word by word until it says the same;
-/// `None` when that takes the whole expression and a word is missing after it.
-fn offending_word(expression: &str, error: &Error) -> Option<usize> {
-    let starts = expression.char_indices().filter(|(at, c)| {
-        !c.is_whitespace()
-            && expression[..*at].chars().next_back().is_none_or(|c| c.is_whitespace() || "()!".contains(c))
-            || "()!".contains(*c)
-    });
-    let starts: Vec<usize> = starts.map(|(at, _)| at).collect();
-    let says = |text: &str| matches!(pktbaffle::parse(text), Err(same) if same == *error);
-    let ends_early = error.to_string().contains("None");
-    let at = starts.iter().enumerate().find(|(i, _)| {
-        let end = starts.get(i + 1).copied().unwrap_or(expression.len());
-        says(&expression[..end])
-    });
-    at.map(|(_, at)| *at).filter(|_| !ends_early)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noroshi_packet::capture::LinkType;
 
     fn place(expression: &str) -> String {
         Filter::compile(expression).err().expect("it is refused").to_string()

@@ -1,5 +1,6 @@
 //! The reader and decoder against captures whose facts other tools counted.
 
 mod captures;
+mod filter;
 mod foreign;
 mod hostile;
