@@ -278,7 +278,7 @@ impl Preparer {
         let Prepared { packets, tally, lists, pairs } = prepared;
         *packets += batch.rows.len();
         for (i, row) in batch.rows.iter().enumerate() {
-            let answer = vectors::is_backscatter(row);
+            let answer = vectors::is_backscatter(row) && !is_tunnelled(batch, row);
             let kept = self.keeps(row);
             tally.add(row, answer, kept);
             if kept && row.has.has(Has::IP) {
@@ -290,6 +290,11 @@ impl Preparer {
             pairs.extend(with_addresses.map(|row| (row.src, row.dst)));
         }
     }
+}
+
+/// Whether the transport stands inside a tunnel: then what answers is not the outer address, whose packet this is.
+fn is_tunnelled(batch: &PacketBatch, row: &Packet) -> bool {
+    batch.rare(row).is_some_and(|rare| rare.inner.is_some())
 }
 
 /// Appends, and asks for where the entry after the next will stand: more lists grow at once than a core keeps track of.

@@ -110,6 +110,8 @@ pub(crate) struct Vertical {
     votes: u64,
     pub(crate) packets: u64,
     pub(crate) ports: PortSet,
+    /// Lowest and highest of them.
+    pub(crate) port_range: (u16, u16),
     pub(crate) protocol: Transport,
     pub(crate) first: Nanos,
     pub(crate) last: Nanos,
@@ -125,6 +127,7 @@ impl Vertical {
                 protocol: row.transport(),
                 first: row.ts,
                 position: Some(unpacked(row.position)),
+                port_range: (row.dport, row.dport),
                 ..Vertical::default()
             };
         }
@@ -132,6 +135,7 @@ impl Vertical {
             self.votes += 1;
             self.packets += 1;
             self.ports.insert(row.dport);
+            self.port_range = (self.port_range.0.min(row.dport), self.port_range.1.max(row.dport));
             self.last = row.ts;
         } else {
             self.votes -= 1;

@@ -22,6 +22,8 @@ pub const VERTICAL_PORTS_MIN: u64 = 10;
 pub const VERTICAL_PORTS_REFUSED_MIN: u64 = 5;
 /// Probes per port of a vertical scan, at most; more is a conversation.
 pub const VERTICAL_PACKETS_PER_PORT_MAX: u64 = 6;
+/// First port of traceroute, and how many it goes through at most: three for each of 64 hops.
+const TRACEROUTE_PORTS: std::ops::Range<u16> = 33_434..33_434 + 3 * 64;
 /// Ports and destinations that make a block scan when no single port does.
 pub const BLOCK_PORTS_MIN: u64 = 5;
 /// Destinations of a block scan.
@@ -171,7 +173,10 @@ fn vertical_ports_min(refused: bool) -> u64 {
 pub(crate) fn is_vertical(source: &Source, refused: bool) -> bool {
     source.vertical.as_ref().is_some_and(|vertical| {
         let ports = vertical.ports.len();
-        ports >= vertical_ports_min(refused) && vertical.packets <= ports * VERTICAL_PACKETS_PER_PORT_MAX
+        let (low, high) = vertical.port_range;
+        let traces =
+            vertical.protocol == Transport::Udp && TRACEROUTE_PORTS.contains(&low) && TRACEROUTE_PORTS.contains(&high);
+        ports >= vertical_ports_min(refused) && vertical.packets <= ports * VERTICAL_PACKETS_PER_PORT_MAX && !traces
     })
 }
 

@@ -34,7 +34,7 @@ impl ProbeType {
     /// The type of a packet; none for answers and for what neither asks nor carries.
     #[inline]
     pub(crate) fn of(row: &Packet) -> Option<Self> {
-        if !row.has.has(Has::IP) || row.has.has(Has::LATER_FRAGMENT) {
+        if !row.has.has(Has::IP) || row.has.has(Has::LATER_FRAGMENT) || to_everyone(row.dst) {
             return None;
         }
         match row.transport {
@@ -63,6 +63,15 @@ impl ProbeType {
     /// Whether a scan can be made of such packets.
     pub(crate) fn can_scan(self) -> bool {
         !matches!(self, ProbeType::Data | ProbeType::Ack)
+    }
+}
+
+/// Multicast groups and the limited broadcast: whoever speaks to them calls its neighbours, as routers and printers do.
+#[inline]
+fn to_everyone(dst: Addr) -> bool {
+    match dst.as_v4() {
+        Some(v4) => v4 >> 28 == 0xe || v4 == u32::MAX,
+        None => dst.0 >> 120 == 0xff,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod captures;
 mod generated_day;
+mod quiet;
 mod survey;
 
 use noroshi_detect::engine::Findings;
