@@ -342,7 +342,7 @@ impl Parser {
         if protocol.is_none() {
             self.at -= 1;
         }
-        if let Some(test) = protocol.as_deref().and_then(|protocol| self.to_many(protocol)) {
+        if let Some(test) = protocol.as_deref().and_then(|protocol| self.calls_many(protocol)) {
             return test;
         }
         let side = self.side()?;
@@ -381,7 +381,7 @@ impl Parser {
     }
 
     /// `ether broadcast`, `ip6 multicast`.
-    fn to_many(&mut self, protocol: &str) -> Option<Parsed<Test>> {
+    fn calls_many(&mut self, protocol: &str) -> Option<Parsed<Test>> {
         let broadcast = self.keyword("broadcast");
         if !broadcast && !self.keyword("multicast") {
             return None;
