@@ -154,6 +154,12 @@ struct Surge {
     to: usize,
 }
 
+impl Surge {
+    fn holds(self, slot: usize) -> bool {
+        (self.from..=self.to).contains(&slot)
+    }
+}
+
 /// The campaigns in all shards' records. `address` gives a source's address by shard and index.
 pub(crate) fn campaigns<'a>(
     shards: impl Iterator<Item = &'a Records> + Clone,
@@ -161,31 +167,27 @@ pub(crate) fn campaigns<'a>(
 ) -> Vec<Campaign> {
     let Some(slots) = Slots::over(shards.clone().flat_map(|shard| shard.all.iter())) else { return Vec::new() };
     let mut counts = vec![0u16; PORTS * slots.count];
-    for record in shards.clone().flat_map(|shard| shard.all.iter()) {
+    shards.clone().flat_map(|shard| shard.all.iter()).for_each(|record| {
         let cell = &mut counts[record.slot() * slots.count + slots.of(record)];
         *cell = cell.saturating_add(1);
-    }
-    let surges: HashMap<usize, Vec<Surge>> = counts
+    });
+    let mut surging: Vec<Surging> = counts
         .chunks_exact(slots.count)
         .enumerate()
         .filter_map(|(port, series)| Some((port, surges(series))).filter(|(_, found)| !found.is_empty()))
+        .map(|(port, found)| Surging::new(port, found, slots.count))
         .collect();
     drop(counts);
-    let mut surging = vec![false; PORTS];
-    surges.keys().for_each(|port| surging[*port] = true);
-    let mut starts: BTreeMap<usize, Vec<Start>> = BTreeMap::new();
+    let mut place = vec![usize::MAX; PORTS];
+    surging.iter().enumerate().for_each(|(at, port)| place[port.port] = at);
     for (shard, records) in shards.enumerate() {
-        for record in records.all.iter() {
-            if surging[record.slot()] {
-                let addr = address(shard, record.source);
-                starts.entry(record.slot()).or_default().push(Start { addr, record: *record });
+        records.all.iter().for_each(|record| {
+            if let Some(port) = surging.get_mut(place[record.slot()]) {
+                port.add(record, slots.of(record), || address(shard, record.source));
             }
-        }
+        });
     }
-    let mut drafts: Vec<Draft> = Vec::new();
-    for (port, starts) in &starts {
-        drafts.extend(recurring(surges[port].iter().flat_map(|surge| drafts_of(starts, *surge, &slots)).collect()));
-    }
+    let drafts = surging.iter().flat_map(|port| recurring(port.drafts())).collect();
     let mut found: Vec<Campaign> = across_ports(drafts).into_iter().map(|draft| draft.finding(&slots)).collect();
     found.sort_by(|a, b| b.sources.cmp(&a.sources).then_with(|| a.id.cmp(&b.id)));
     found
@@ -260,37 +262,61 @@ struct Draft {
     surges: u32,
 }
 
-/// One draft for each tool that stands out within a surge.
-fn drafts_of(starts: &[Start], surge: Surge, slots: &Slots) -> Vec<Draft> {
-    let length = (surge.to - surge.from + 1) as f64;
-    let mut drafts = Vec::new();
-    for tool in CLASSES {
-        let of_tool: Vec<&Start> = starts.iter().filter(|start| start.record.tool() == tool).collect();
-        let inside: Vec<&&Start> =
-            of_tool.iter().filter(|s| (surge.from..=surge.to).contains(&slots.of(&s.record))).collect();
+/// A port with surges. Only who began within one of them is kept by name: on a day of fifty million packets nearly all
+/// sources begin at some such port, at some other time.
+struct Surging {
+    port: usize,
+    surges: Vec<Surge>,
+    /// Sources that began in each slot, by place in [`CLASSES`].
+    series: [Vec<u16>; CLASSES.len()],
+    /// Those within a surge, with their slots.
+    starts: Vec<(usize, Start)>,
+}
+
+impl Surging {
+    fn new(port: usize, surges: Vec<Surge>, slots: usize) -> Self {
+        Surging { port, surges, series: std::array::from_fn(|_| vec![0; slots]), starts: Vec::new() }
+    }
+
+    fn add(&mut self, record: &Record, slot: usize, address: impl FnOnce() -> Addr) {
+        let count = &mut self.series[usize::from(record.class & !UDP)][slot];
+        *count = count.saturating_add(1);
+        if self.surges.iter().any(|surge| surge.holds(slot)) {
+            self.starts.push((slot, Start { addr: address(), record: *record }));
+        }
+    }
+
+    /// One draft for each tool that stands out within a surge, for each surge.
+    fn drafts(&self) -> Vec<Draft> {
+        let tools = || CLASSES.into_iter().zip(&self.series);
+        self.surges
+            .iter()
+            .flat_map(|surge| tools().filter_map(move |(tool, series)| self.draft(*surge, tool, series)))
+            .collect()
+    }
+
+    fn draft(&self, surge: Surge, tool: Tool, series: &[u16]) -> Option<Draft> {
+        let within = self.starts.iter().filter(|(slot, start)| surge.holds(*slot) && start.record.tool() == tool);
+        let inside: Vec<&Start> = within.map(|(_, start)| start).collect();
         let members: BTreeSet<Addr> = inside.iter().map(|start| start.addr).collect();
-        let mut series = vec![0u16; slots.count];
-        for start in &of_tool {
-            series[slots.of(&start.record)] = series[slots.of(&start.record)].saturating_add(1);
-        }
-        let chance = usual(&series) * length;
+        let chance = usual(series) * (surge.to - surge.from + 1) as f64;
         if members.len() < SOURCES_MIN || chance > members.len() as f64 * CHANCE_SHARE_MAX {
-            continue;
+            return None;
         }
-        let record = &inside[0].record;
-        drafts.push(Draft {
+        let end = |record: &Record| record.first_seconds + u32::from(record.minutes) * 60;
+        let record = &inside.first()?.record;
+        Some(Draft {
             ports: BTreeSet::from([record.port]),
             udp: record.class & UDP != 0,
             tool,
             packets: inside.iter().map(|start| u64::from(start.record.packets)).sum(),
-            first: inside.iter().map(|start| start.record.first_seconds).min().unwrap_or(0),
-            last: inside.iter().map(|s| s.record.first_seconds + u32::from(s.record.minutes) * 60).max().unwrap_or(0),
+            first: inside.iter().map(|start| start.record.first_seconds).min()?,
+            last: inside.iter().map(|start| end(&start.record)).max()?,
             members,
             chance,
             surges: 1,
-        });
+        })
     }
-    drafts
 }
 
 /// Surges of one port and tool that share members are one campaign.
