@@ -2,7 +2,6 @@
 
 use crate::brute_force;
 use crate::config::{Config, Scale};
-use crate::ddos::backscatter::Victimised;
 use crate::ddos::receivers::DestinationShard;
 use crate::ddos::victims::VictimShard;
 use crate::ddos::{amplification, carpet};
@@ -26,6 +25,11 @@ use std::sync::{Mutex, PoisonError};
 /// source and destination, and the more memory waits (80 bytes each). 640,000 instead of 160,000 took 5.4 instead of 6.1
 /// seconds of user time for ten million packets; half of that many keeps the memory within bounds.
 const GROUP_PACKETS: usize = 320_000;
+/// Bytes that a waiting packet takes, with the slack of lists that grow.
+const PACKET_BYTES: usize = 120;
+/// Records for campaigns are thinned while they are at least one part in so many of what is held: below, it would cost
+/// campaigns and free next to nothing.
+const RECORDS_SHARE_MIN: u64 = 8;
 /// Packets of the first group, from which the gap that ends a scan is known.
 const FIRST_PACKETS: usize = 160_000;
 
@@ -245,11 +249,19 @@ impl Engine {
 
     /// Past the memory bound, campaigns are judged from every other source (and so on); the result says so.
     fn bound_memory(&mut self) {
-        let held: u64 = self.sources.iter().map(SourceShard::bytes).sum();
-        if held > self.config.memory_bytes * 3 / 4 {
+        let sources: u64 = self.sources.par_iter().map(SourceShard::bytes).sum();
+        let destinations: u64 = self.destinations.iter().map(DestinationShard::bytes).sum();
+        let waiting = (GROUP_PACKETS * PACKET_BYTES) as u64;
+        let held = sources + destinations + self.victim_bytes() + waiting;
+        let records: u64 = self.sources.iter().map(|shard| shard.records.bytes() as u64).sum();
+        if held > self.config.memory_bytes * 3 / 4 && records > held / RECORDS_SHARE_MIN {
             let thinned: Vec<bool> = self.sources.par_iter_mut().map(|shard| shard.records.thin()).collect();
             self.approximate |= thinned.into_iter().any(|dropped| dropped);
         }
+    }
+
+    fn victim_bytes(&self) -> u64 {
+        self.victims.iter().map(VictimShard::bytes).sum()
     }
 
     /// Bytes held by the tables, by what they hold; walks them, so it costs time.
@@ -262,7 +274,7 @@ impl Engine {
             ("sets", sum(SourceShard::heap_bytes)),
             ("closed", sum(|shard| (shard.closed.capacity() * size_of::<Closed>()) as u64)),
             ("destinations", self.destinations.iter().map(DestinationShard::bytes).sum()),
-            ("victims", self.victims.iter().flat_map(|shard| shard.open.values()).map(Victimised::heap_bytes).sum()),
+            ("victims", self.victim_bytes()),
         ]
     }
 

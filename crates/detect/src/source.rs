@@ -2,7 +2,7 @@
 
 use crate::chunks::Chunks;
 use crate::config::Scale;
-use crate::index::AddrIndex;
+use crate::index::{AddrIndex, Sought};
 use crate::payload::Payloads;
 use crate::prefetch;
 use crate::scan::probe::{ProbeKey, ProbeType};
@@ -26,6 +26,9 @@ pub const TOOL_SHAPE_SHARE_MIN: f64 = 0.5;
 
 /// Packets that are looked up together: about as many trips to memory as a core keeps under way.
 pub(crate) const BLOCK: usize = 16;
+
+/// One source in so many is asked what it holds.
+const SAMPLED: usize = 16;
 
 /// Adds one to the count of an input.
 pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
@@ -268,7 +271,7 @@ impl SourceShard {
 
     /// The source of that address.
     pub(crate) fn get(&self, addr: Addr) -> Option<&Source> {
-        let at = self.index.find(self.index.hash(addr), |at| self.sources[at as usize].addr == addr)?;
+        let at = self.index.find(self.index.seek(addr), |at| self.sources[at as usize].addr == addr)?;
         Some(&self.sources[at as usize])
     }
 
@@ -303,57 +306,71 @@ impl SourceShard {
             self.expire(passed, scale);
             self.probes.make_room(rows.len());
         }
-        scratch.placed.clear();
-        for block in rows.chunks(BLOCK) {
-            self.place(block, &mut scratch.placed);
-        }
+        self.place(rows, &mut scratch.placed);
         scratch.sort(self.sources.len());
-        // Each step asks for what the step after it needs: rows first, then what they name, then what that points to.
-        let mut ahead = scratch.placed.chunks(BLOCK).skip(1);
-        let mut far_ahead = scratch.placed.chunks(BLOCK).skip(2);
-        for block in scratch.placed.chunks(BLOCK) {
-            far_ahead.next().into_iter().flatten().for_each(|placed| prefetch::ahead(rows, *placed as u32 as usize));
-            if let Some(next) = ahead.next() {
-                self.prefetch(next, rows, ports);
-            }
+        // Each step asks for what the step after it needs, a block ahead: rows first, then what they name, then what that
+        // points to. Asked for in the block itself it would come too late.
+        let blocks = |ahead: usize| scratch.placed.chunks(BLOCK).skip(ahead);
+        let (mut third, mut second, mut first) = (blocks(3), blocks(2), blocks(1));
+        for block in blocks(0) {
+            third.next().into_iter().flatten().for_each(|placed| prefetch::ahead(rows, *placed as u32 as usize));
+            second.next().into_iter().flatten().for_each(|placed| self.prefetch_named(*placed, rows, ports));
+            first.next().into_iter().flatten().for_each(|placed| self.prefetch_sets(*placed, rows));
             self.work(block, rows, ports, scale);
         }
     }
 
-    /// Finds the sources of a block of rows; new ones are given a place.
-    #[inline]
-    fn place<A: Kept>(&mut self, block: &[Sent<A>], placed: &mut Vec<Placed>) {
-        let mut hashes = [0u32; BLOCK];
-        for (hash, row) in hashes.iter_mut().zip(block) {
-            *hash = self.index.hash(row.src.addr());
-            self.index.prefetch(*hash);
-        }
-        for hash in &hashes[..block.len()] {
-            if let Some(at) = self.index.likely(*hash) {
-                self.sources.prefetch(at as usize);
+    /// Finds the sources of rows, whose places in the index are asked for a block ahead; new ones are given a place.
+    fn place<A: Kept>(&mut self, rows: &[Sent<A>], placed: &mut Vec<Placed>) {
+        placed.clear();
+        let mut blocks = rows.chunks(BLOCK);
+        let mut next = blocks.next();
+        let mut asked = next.map_or_else(Default::default, |block| self.seek(block));
+        while let Some(block) = next {
+            let sought = asked;
+            next = blocks.next();
+            asked = next.map_or_else(Default::default, |block| self.seek(block));
+            for (row, sought) in block.iter().zip(sought) {
+                let (sources, src) = (&self.sources, row.src.addr());
+                let at = self.index.find(sought, |at| sources[at as usize].addr == src).unwrap_or_else(|| {
+                    let at = self.sources.len() as u32;
+                    self.index.insert(sought, at);
+                    self.sources.push(Source::new(src));
+                    at
+                });
+                placed.push(u64::from(at) << 32 | placed.len() as u64);
             }
-        }
-        for (row, hash) in block.iter().zip(hashes) {
-            let (sources, src) = (&self.sources, row.src.addr());
-            let at = self.index.find(hash, |at| sources[at as usize].addr == src).unwrap_or_else(|| {
-                let at = self.sources.len() as u32;
-                self.index.insert(hash, at);
-                self.sources.push(Source::new(src));
-                at
-            });
-            placed.push(u64::from(at) << 32 | placed.len() as u64);
         }
     }
 
+    /// What to search a block's sources by; asks for the lines where the searches begin.
     #[inline]
-    fn prefetch<A: Kept>(&self, block: &[Placed], rows: &[Sent<A>], ports: &[PortTally]) {
-        for placed in block {
-            self.sources.prefetch((placed >> 32) as usize);
-            let row = &rows[*placed as u32 as usize];
-            prefetch::ahead(ports, port_slot(row));
-            if let Some(kind) = row.kind {
-                self.probes.prefetch(ProbeKey::new((placed >> 32) as u32, kind, row.dport));
-            }
+    fn seek<A: Kept>(&self, block: &[Sent<A>]) -> [Sought; BLOCK] {
+        let sought = std::array::from_fn(|i| self.index.seek(block[i.min(block.len() - 1)].src.addr()));
+        sought.iter().for_each(|sought| self.index.prefetch(*sought));
+        sought
+    }
+
+    /// Asks for the source of a row, its port's tally, and where the search for its run begins.
+    #[inline]
+    fn prefetch_named<A: Kept>(&self, placed: Placed, rows: &[Sent<A>], ports: &[PortTally]) {
+        let (at, row) = ((placed >> 32) as u32, &rows[placed as u32 as usize]);
+        self.sources.prefetch(at as usize);
+        prefetch::ahead(ports, port_slot(row));
+        if let Some(kind) = row.kind {
+            self.probes.prefetch(ProbeKey::new(at, kind, row.dport));
+        }
+    }
+
+    /// Asks for the sets that a row's source points to, and for the account of its run.
+    #[inline]
+    fn prefetch_sets<A: Kept>(&self, placed: Placed, rows: &[Sent<A>]) {
+        let (at, row) = ((placed >> 32) as u32, &rows[placed as u32 as usize]);
+        let source = &self.sources[at as usize];
+        source.destinations.prefetch(set::key(row.dst.addr()));
+        source.tcp_ports.prefetch(row.dport);
+        if let Some(kind) = row.kind {
+            self.probes.prefetch_account(ProbeKey::new(at, kind, row.dport));
         }
     }
 
@@ -361,22 +378,13 @@ impl SourceShard {
         let rows: [&Sent<A>; BLOCK] = std::array::from_fn(|i| &rows[block[i.min(block.len() - 1)] as u32 as usize]);
         let mut keys = [None; BLOCK];
         for ((placed, row), key) in block.iter().zip(rows).zip(&mut keys) {
-            let at = (placed >> 32) as u32;
-            let source = &self.sources[at as usize];
-            source.destinations.prefetch(set::key(row.dst.addr()));
-            source.tcp_ports.prefetch(row.dport);
-            *key = row.kind.map(|kind| ProbeKey::new(at, kind, row.dport));
+            *key = row.kind.map(|kind| ProbeKey::new((placed >> 32) as u32, kind, row.dport));
             if let Some(key) = key {
-                self.probes.prefetch_account(*key);
+                self.probes.prefetch_destination(*key, set::key(row.dst.addr()));
             }
         }
         for (placed, row) in block.iter().zip(rows) {
             self.count((placed >> 32) as usize, row, ports);
-        }
-        for (key, row) in keys.iter().zip(rows) {
-            if let Some(key) = key {
-                self.probes.prefetch_destination(*key, set::key(row.dst.addr()));
-            }
         }
         for (key, row) in keys.into_iter().zip(rows).take(block.len()) {
             if let Some(over) = key.and_then(|key| self.probes.add(key, row, scale.scan_gap)) {
@@ -451,7 +459,16 @@ impl SourceShard {
 
     /// Bytes held, to within the slack of the allocator.
     pub(crate) fn bytes(&self) -> u64 {
-        self.source_bytes() + self.probe_bytes() + self.records.bytes() as u64
+        let closed =
+            self.closed.capacity() * size_of::<Closed>() + self.closed.iter().map(Closed::heap_bytes).sum::<usize>();
+        let tables = self.source_bytes() + self.probe_bytes() + self.records.bytes() as u64;
+        tables + closed as u64 + self.heap_bytes_about()
+    }
+
+    /// Bytes behind pointers, reckoned from one source and one account in so many: to visit all would fetch all of them.
+    fn heap_bytes_about(&self) -> u64 {
+        let sources: u64 = self.sources.iter().step_by(SAMPLED).map(Source::heap_bytes).sum();
+        (sources + self.probes.heap_bytes_of_each(SAMPLED)) * SAMPLED as u64
     }
 
     pub(crate) fn source_bytes(&self) -> u64 {
@@ -464,7 +481,7 @@ impl SourceShard {
 
     /// Bytes behind pointers; walks every source, so it is asked for seldom.
     pub(crate) fn heap_bytes(&self) -> u64 {
-        self.sources.iter().map(Source::heap_bytes).sum::<u64>() + self.probes.heap_bytes()
+        self.sources.iter().map(Source::heap_bytes).sum::<u64>() + self.probes.heap_bytes_of_each(1)
     }
 }
 

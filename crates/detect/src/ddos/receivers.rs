@@ -2,7 +2,7 @@
 
 use super::arrival::{Account, Arrival};
 use crate::chunks::Chunks;
-use crate::index::AddrIndex;
+use crate::index::{AddrIndex, Sought};
 use crate::shard::{Arrived, Kept, unpacked};
 use crate::source::{BLOCK, count_in_file};
 use noroshi_model::{Addr, Nanos};
@@ -38,25 +38,29 @@ impl DestinationShard {
 
     /// Adds rows, in blocks as [`crate::source::SourceShard::add_all`] does.
     pub(crate) fn add_all<A: Kept>(&mut self, rows: &[Arrived<A>], watched: &impl Fn(Addr) -> bool) {
+        let mut before: &[Arrived<A>] = &[];
+        let mut placed = [0u32; BLOCK];
         for block in rows.chunks(BLOCK) {
-            let mut at = [0u32; BLOCK];
-            for (at, row) in at.iter_mut().zip(block) {
-                *at = self.locate(row.dst.addr());
+            let sought: [Sought; BLOCK] =
+                std::array::from_fn(|i| self.index.seek(block[i.min(block.len() - 1)].dst.addr()));
+            sought.iter().for_each(|sought| self.index.prefetch(*sought));
+            // While those lines are under way: the rows before, whose destinations were asked for a block ago.
+            before.iter().zip(placed).for_each(|(row, at)| self.add(row, at, watched));
+            for ((at, row), sought) in placed.iter_mut().zip(block).zip(sought) {
+                *at = self.locate(row.dst.addr(), sought);
                 self.all.prefetch(*at as usize);
             }
-            for (row, at) in block.iter().zip(at) {
-                self.add(row, at, watched);
-            }
+            before = block;
         }
+        before.iter().zip(placed).for_each(|(row, at)| self.add(row, at, watched));
     }
 
     #[inline]
-    fn locate(&mut self, addr: Addr) -> u32 {
-        let hash = self.index.hash(addr);
+    fn locate(&mut self, addr: Addr, sought: Sought) -> u32 {
         let addrs = &self.addrs;
-        self.index.find(hash, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
+        self.index.find(sought, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
             let at = self.addrs.len() as u32;
-            self.index.insert(hash, at);
+            self.index.insert(sought, at);
             self.addrs.push(addr);
             self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
             at

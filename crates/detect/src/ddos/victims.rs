@@ -28,6 +28,13 @@ impl VictimShard {
         seen.add(row, quoted.as_ref(), || unpacked(*position));
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        let all = self.open.values().chain(self.closed.iter().map(|(_, seen)| seen));
+        let slots = self.open.capacity() + self.closed.capacity();
+        (slots * size_of::<(Addr, Victimised)>()) as u64 + all.map(Victimised::heap_bytes).sum::<u64>()
+    }
+
     pub(crate) fn expire(&mut self, now: Nanos, scale: &Scale) {
         // The scale may still shrink a little once the whole space is known, so anything near it is kept.
         let near = Scale { backscatter_packets_min: 5, backscatter_ppm_min: 5, addresses: 1, ..*scale };

@@ -90,6 +90,11 @@ impl Closed {
         })
     }
 
+    /// Bytes behind its lists.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.samples.capacity() * size_of::<Addr>() + self.evidence.capacity() * size_of::<Position>()
+    }
+
     /// As requests to a service that amplifies.
     pub(crate) fn requests(&self) -> Option<Requests> {
         (self.kind == ProbeType::Udp).then(|| Requests {

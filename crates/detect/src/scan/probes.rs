@@ -267,9 +267,9 @@ impl Probes {
         self.slots.capacity() * size_of::<Slot>() + self.many.bytes()
     }
 
-    /// Bytes behind the accounts; walks them.
-    pub(crate) fn heap_bytes(&self) -> u64 {
-        self.many.iter().map(Probe::heap_bytes).sum()
+    /// Bytes behind one account in so many.
+    pub(crate) fn heap_bytes_of_each(&self, step: usize) -> u64 {
+        self.many.iter().step_by(step).map(Probe::heap_bytes).sum()
     }
 }
 
