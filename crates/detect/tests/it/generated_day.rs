@@ -61,8 +61,15 @@ fn generated_days_are_read_as_planted() {
         generate.args(["--packets", &packets, "--seed", seed, "--pcap"]).arg(place("pcap"));
         run(generate.arg("--truth").arg(place("json")).arg("--sources-truth").arg(place("csv")));
         let truth = truth(&place("json"), &place("csv"));
-        judge(&format!("{packets} packets, seed {seed}"), &crate::findings(&place("pcap")), &truth);
+        let (found, again) = (with_threads(1, &place("pcap")), with_threads(2, &place("pcap")));
+        assert!(format!("{found:?}") == format!("{again:?}"), "seed {seed}: two threads find something else than one");
+        judge(&format!("{packets} packets, seed {seed}"), &found, &truth);
     }
+}
+
+fn with_threads(threads: usize, day: &Path) -> Findings {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
+    pool.install(|| crate::findings(day))
 }
 
 fn run(command: &mut Command) {
