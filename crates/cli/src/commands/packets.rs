@@ -11,7 +11,8 @@ use crate::progress::Progress;
 use crate::terminal::{Paint, escape};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use noroshi_model::columns::{Column, PACKETS, find};
-use noroshi_packet::decode::decode;
+use noroshi_model::packet::PacketBatch;
+use noroshi_packet::decode::decode_into;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,13 +122,16 @@ fn write_text(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut head = Some(rows::head(text, columns));
+    let shelf = groups.shelf();
     ordered(
         threads,
         &mut *groups,
         |group| {
             let mut bytes = Vec::new();
+            let mut packets = PacketBatch::default();
             for raw in group {
-                rows::write(text, columns, &decode(raw, 0), &mut bytes);
+                shelf.put(decode_into(raw, 0, &mut packets));
+                rows::write(text, columns, &packets, &mut bytes);
             }
             bytes
         },

@@ -1,14 +1,15 @@
 //! Rows as a Parquet file.
 //!
 //! A row group is made by one worker from raw packets to encoded pages, batch by batch while they are in its core's
-//! cache, and row groups are appended in the order of the input. Numbers, times and addresses are encoded by [`super::pages`],
+//! cache, and row groups are appended in the order of the input. What batches and pages stood in is filled again: fresh
+//! memory costs the kernel more than to encode what goes there. Numbers, times and addresses are encoded by [`super::pages`],
 //! what is left (texts, payloads, flags) by the general writer.
 
-use super::pages::Chunk;
-use super::{Fill, Groups};
+use super::pages::{Chunk, DICTIONARY_ROWS_MIN};
+use super::spliced::Spliced;
+use super::{Fill, Groups, Shelf};
 use crate::failure::Failure;
 use crate::ordered::ordered;
-use bytes::Bytes;
 use noroshi_model::columns::{Column, schema_of};
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::rows::record_batch;
@@ -24,7 +25,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Captured bytes or packets that make a row group: large enough that a reader opens few, small enough that two per
 /// thread fit in memory.
@@ -43,23 +44,40 @@ pub fn write<W: Write + Send>(
     let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
     let mut writer = SerializedFileWriter::new(out, parquet_schema.root_schema_ptr(), Arc::new(properties))?;
     let factory = ArrowRowGroupWriterFactory::new(&writer, schema);
+    let encoder = Encoder {
+        columns,
+        schema: &parquet_schema,
+        factory: &factory,
+        shelf: groups.shelf(),
+        memory: columns.iter().map(|_| Mutex::default()).collect(),
+    };
     let mut rows = 0;
-    ordered(
-        threads,
-        groups,
-        |group| encode(group, columns, &parquet_schema, &factory),
-        |encoded| -> Result<(), Failure> {
-            let mut row_group = writer.next_row_group()?;
-            for chunk in encoded? {
-                match chunk {
-                    Encoded::Ours(bytes, close) => row_group.append_column(&bytes, close)?,
-                    Encoded::General(chunk) => chunk.append_to_row_group(&mut row_group)?,
+    let mut append = |encoded: Result<Vec<Encoded>, ParquetError>| -> Result<(), Failure> {
+        let mut row_group = writer.next_row_group()?;
+        for (at, chunk) in encoded?.into_iter().enumerate() {
+            match chunk {
+                Encoded::Ours(bytes, close) => {
+                    row_group.append_column(&bytes, close)?;
+                    encoder.give_back(at, bytes);
                 }
+                Encoded::General(chunk) => chunk.append_to_row_group(&mut row_group)?,
             }
-            rows += row_group.close()?.num_rows() as u64;
-            Ok(())
-        },
-    )?;
+        }
+        rows += row_group.close()?.num_rows() as u64;
+        Ok(())
+    };
+    if threads <= 1 {
+        // Each batch is read when it is encoded, so that it still lies in the core's cache.
+        loop {
+            let mut group = groups.group().peekable();
+            if group.peek().is_none() {
+                break;
+            }
+            append(encoder.encode(group))?;
+        }
+    } else {
+        ordered(threads, groups, |group| encoder.encode(group.into_iter()), append)?;
+    }
     writer.close()?;
     Ok(rows)
 }
@@ -72,53 +90,86 @@ enum Maker {
 
 /// A column of a row group, made.
 enum Encoded {
-    Ours(Bytes, ColumnCloseResult),
+    Ours(Spliced, ColumnCloseResult),
     General(ArrowColumnChunk),
 }
 
 /// Rows that go through all columns in turn: they stay in the nearest cache.
 const PIECE_ROWS: usize = 256;
 
-fn encode(
-    group: Vec<RawBatch>,
-    columns: &[&'static Column],
-    schema: &SchemaDescriptor,
-    factory: &ArrowRowGroupWriterFactory,
-) -> Result<Vec<Encoded>, ParquetError> {
-    let rows = group.iter().map(|raw| raw.records.len()).sum();
-    let writers = factory.create_column_writers(0)?;
-    let mut makers: Vec<Maker> = columns
-        .iter()
-        .zip(writers)
-        .enumerate()
-        .map(|(at, (column, writer))| match Chunk::takes(column) {
-            true => Maker::Ours(Box::new(Chunk::new(column, schema.column(at), rows))),
-            false => Maker::General(column, Box::new(writer)),
-        })
-        .collect();
-    let mut packets = PacketBatch::default();
-    for raw in group {
-        decode_into(raw, 0, &mut packets);
-        for rows in packets.rows.chunks(PIECE_ROWS) {
-            for maker in &mut makers {
-                if let Maker::Ours(chunk) = maker {
-                    chunk.add(&packets, rows);
-                }
-            }
+/// Makes row groups, on any thread.
+struct Encoder<'a> {
+    columns: &'a [&'static Column],
+    schema: &'a SchemaDescriptor,
+    factory: &'a ArrowRowGroupWriterFactory,
+    shelf: Shelf,
+    /// Of each column, what pages that have been written stood in.
+    memory: Vec<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Encoder<'_> {
+    fn encode(&self, mut group: impl Iterator<Item = RawBatch>) -> Result<Vec<Encoded>, ParquetError> {
+        // How columns are encoded depends on whether the group is large.
+        let (mut head, mut rows) = (Vec::new(), 0);
+        while rows < DICTIONARY_ROWS_MIN
+            && let Some(raw) = group.next()
+        {
+            rows += raw.records.len();
+            head.push(raw);
         }
-        for maker in &mut makers {
-            let Maker::General(column, writer) = maker else { continue };
-            let batch = record_batch(&packets, [*column]);
-            for leaf in compute_leaves(batch.schema().field(0), batch.column(0))? {
-                writer.write(&leaf)?;
+        let mut makers = self.makers(rows)?;
+        let mut packets = PacketBatch::default();
+        for raw in head.into_iter().chain(group) {
+            self.shelf.put(decode_into(raw, 0, &mut packets));
+            add(&packets, &mut makers)?;
+        }
+        let close = |maker| match maker {
+            Maker::Ours(chunk) => chunk.close().map(|(bytes, close)| Encoded::Ours(bytes, close)),
+            Maker::General(_, writer) => writer.close().map(Encoded::General),
+        };
+        makers.into_iter().map(close).collect()
+    }
+
+    /// What makes the columns of a group of at least so many rows.
+    fn makers(&self, rows: usize) -> Result<Vec<Maker>, ParquetError> {
+        let writers = self.factory.create_column_writers(0)?;
+        let maker = |(at, (column, writer)): (usize, (&&'static Column, ArrowColumnWriter))| {
+            if Chunk::takes(column) {
+                let memory = self.memory_of(at).pop().unwrap_or_default();
+                Maker::Ours(Box::new(Chunk::new(column, self.schema.column(at), rows, memory)))
+            } else {
+                Maker::General(column, Box::new(writer))
+            }
+        };
+        Ok(self.columns.iter().zip(writers).enumerate().map(maker).collect())
+    }
+
+    fn memory_of(&self, column: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.memory[column].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, column: usize, bytes: Spliced) {
+        self.memory_of(column).push(bytes.into_memory());
+    }
+}
+
+/// Adds the rows of a batch to all columns.
+fn add(packets: &PacketBatch, makers: &mut [Maker]) -> Result<(), ParquetError> {
+    for rows in packets.rows.chunks(PIECE_ROWS) {
+        for maker in &mut *makers {
+            if let Maker::Ours(chunk) = maker {
+                chunk.add(packets, rows);
             }
         }
     }
-    let close = |maker| match maker {
-        Maker::Ours(chunk) => chunk.close().map(|(bytes, close)| Encoded::Ours(bytes, close)),
-        Maker::General(_, writer) => writer.close().map(Encoded::General),
-    };
-    makers.into_iter().map(close).collect()
+    for maker in makers {
+        let Maker::General(column, writer) = maker else { continue };
+        let batch = record_batch(packets, [*column]);
+        for leaf in compute_leaves(batch.schema().field(0), batch.column(0))? {
+            writer.write(&leaf)?;
+        }
+    }
+    Ok(())
 }
 
 /// How the general writer encodes its columns: a dictionary costs a hash per value and pays only for texts that repeat.

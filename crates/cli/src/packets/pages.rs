@@ -13,7 +13,7 @@
 //!
 //! Layout: the Parquet format's `Encodings.md` and `parquet.thrift`, data pages of version 1.
 
-use bytes::Bytes;
+use super::spliced::Spliced;
 use noroshi_model::Addr;
 use noroshi_model::columns::{Column, Type};
 use noroshi_model::packet::{Has, Packet, PacketBatch, Rare};
@@ -27,7 +27,7 @@ use parquet::schema::types::ColumnDescPtr;
 /// Rows of a page: what all columns gather for one page fits a core's second-level cache.
 const PAGE_ROWS: usize = 1 << 13;
 /// Rows of a chunk from which on a dictionary of sixteen bits is worth its quarter of a mebibyte.
-const DICTIONARY_ROWS_MIN: usize = 1 << 16;
+pub const DICTIONARY_ROWS_MIN: usize = 1 << 16;
 
 /// Values of a page that are waiting, one list in use.
 #[derive(Default)]
@@ -56,6 +56,7 @@ pub struct Chunk {
     present: Presence,
     pages: Vec<u8>,
     body: Vec<u8>,
+    packed: Vec<u8>,
     total_rows: u64,
     nulls: u64,
     /// Bytes that compression took away.
@@ -120,8 +121,8 @@ impl Chunk {
         matches!(column.kind, Type::Time | Type::Address | Type::U8 | Type::U16 | Type::U32)
     }
 
-    /// A chunk that will have so many rows.
-    pub fn new(column: &'static Column, descriptor: ColumnDescPtr, rows: usize) -> Self {
+    /// A chunk that will have at least so many rows, and memory for its pages.
+    pub fn new(column: &'static Column, descriptor: ColumnDescPtr, rows: usize, memory: Vec<u8>) -> Self {
         let index_bits = match (column.kind, column.name) {
             _ if rows < DICTIONARY_ROWS_MIN => None,
             (_, "seq" | "ack") => None,
@@ -136,8 +137,9 @@ impl Chunk {
             rows: 0,
             values: Values::default(),
             present: Presence::default(),
-            pages: Vec::new(),
+            pages: memory,
             body: Vec::new(),
+            packed: Vec::new(),
             total_rows: 0,
             nulls: 0,
             saved: 0,
@@ -229,13 +231,16 @@ impl Chunk {
         let encoding = self.write_values(&mut body);
         self.plain |= encoding == Encoding::PLAIN;
         let length = body.len();
-        if self.compression() == Compression::LZ4_RAW {
+        let written = if self.compression() == Compression::LZ4_RAW {
             let v4 = self.values.addresses.iter().all(|addr| addr.is_v4());
-            body = compressed(&body, if v4 { self.values.addresses.len() } else { 0 });
-        }
-        header(0, length, body.len(), (self.rows, encoding), &mut self.pages);
-        self.saved += length as i64 - body.len() as i64;
-        self.pages.extend_from_slice(&body);
+            compress(&body, if v4 { self.values.addresses.len() } else { 0 }, &mut self.packed);
+            &self.packed
+        } else {
+            &body
+        };
+        header(0, length, written.len(), (self.rows, encoding), &mut self.pages);
+        self.saved += length as i64 - written.len() as i64;
+        self.pages.extend_from_slice(written);
         self.body = body;
         self.total_rows += self.rows as u64;
         self.rows = 0;
@@ -256,7 +261,7 @@ impl Chunk {
             return Encoding::DELTA_BINARY_PACKED;
         }
         if !addresses.is_empty() {
-            body.extend(addresses.iter().flat_map(|addr| addr.bytes()));
+            addresses.iter().for_each(|addr| body.extend_from_slice(&addr.bytes()));
             return Encoding::PLAIN;
         }
         if let (Some(bits), Some((min, max))) = (self.index_bits, range_of(numbers))
@@ -271,14 +276,14 @@ impl Chunk {
     }
 
     /// The chunk's bytes and what the file's footer says of it.
-    pub fn close(mut self) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
+    pub fn close(mut self) -> Result<(Spliced, ColumnCloseResult), ParquetError> {
         self.flush();
-        let mut bytes = Vec::new();
+        let mut dictionary = Vec::new();
         let mut encodings = vec![Encoding::RLE];
         if let Some(max) = self.index_max {
             let numbers: Vec<u32> = (0..=max).collect();
-            header(2, numbers.len() * 4, numbers.len() * 4, (numbers.len(), Encoding::PLAIN), &mut bytes);
-            plain(&numbers, &mut bytes);
+            header(2, numbers.len() * 4, numbers.len() * 4, (numbers.len(), Encoding::PLAIN), &mut dictionary);
+            plain(&numbers, &mut dictionary);
             encodings.extend([Encoding::PLAIN, Encoding::RLE_DICTIONARY]);
         } else if self.plain {
             encodings.push(Encoding::PLAIN);
@@ -286,10 +291,9 @@ impl Chunk {
         if self.range.is_some() {
             encodings.push(Encoding::DELTA_BINARY_PACKED);
         }
-        let pages_at = bytes.len() as i64;
+        let pages_at = dictionary.len() as i64;
         let compression = self.compression();
-        bytes.append(&mut self.pages);
-        let length = bytes.len() as i64;
+        let length = pages_at + self.pages.len() as i64;
         let mut metadata = ColumnChunkMetaData::builder(self.descriptor)
             .set_encodings(encodings)
             .set_compression(compression)
@@ -309,7 +313,7 @@ impl Chunk {
             column_index: None,
             offset_index: None,
         };
-        Ok((bytes.into(), close))
+        Ok((Spliced { dictionary: dictionary.into(), pages: self.pages.into() }, close))
     }
 }
 
@@ -397,29 +401,29 @@ fn places(numbers: &[u32], bits: u32, same: bool, out: &mut Vec<u8>) {
 /// Bytes of an address, and of those the ones that all IPv4 addresses share.
 const ADDRESS: usize = 16;
 const SHARED: usize = 12;
+/// Of LZ4: a reference to the address before; what stands before four plain bytes and a reference of twelve.
+const REFERENCE: [u8; 2] = (ADDRESS as u16).to_le_bytes();
+const TOKEN: u8 = ((ADDRESS - SHARED) << 4 | (SHARED - 4)) as u8;
 
 /// An LZ4 block of a body that ends with so many IPv4 addresses: the first as it is, of each other one its last four
 /// bytes behind a reference to the address before. The format wants at least five plain bytes at the end.
-fn compressed(body: &[u8], addresses: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len() / 2 + 64);
+fn compress(body: &[u8], addresses: usize, out: &mut Vec<u8>) {
+    out.clear();
     if addresses < 4 {
-        literals(body, 0, &mut out);
-        return out;
+        literals(body, 0, out);
+        return;
     }
     let (head, rest) = body.split_at(body.len() - (addresses - 1) * ADDRESS);
-    let reference = |out: &mut Vec<u8>| out.extend_from_slice(&(ADDRESS as u16).to_le_bytes());
-    literals(head, SHARED, &mut out);
-    reference(&mut out);
     let (last, middle) = (&rest[rest.len() - ADDRESS..], &rest[..rest.len() - ADDRESS]);
     let (before_last, middle) = (&middle[middle.len() - ADDRESS..], &middle[..middle.len() - ADDRESS]);
-    for address in middle.chunks_exact(ADDRESS) {
-        literals(&address[SHARED..], SHARED, &mut out);
-        reference(&mut out);
+    literals(head, SHARED, out);
+    out.extend_from_slice(&REFERENCE);
+    for own in middle.chunks_exact(ADDRESS).map(|address| &address[SHARED..]) {
+        out.extend_from_slice(&[TOKEN, own[0], own[1], own[2], own[3], REFERENCE[0], REFERENCE[1]]);
     }
-    literals(&before_last[SHARED..], SHARED - 1, &mut out);
-    reference(&mut out);
-    literals(&last[SHARED - 1..], 0, &mut out);
-    out
+    literals(&before_last[SHARED..], SHARED - 1, out);
+    out.extend_from_slice(&REFERENCE);
+    literals(&last[SHARED - 1..], 0, out);
 }
 
 /// Begins an LZ4 sequence: plain bytes, before a reference of `length` bytes (4 to 18), or at the end (0).
@@ -511,6 +515,7 @@ fn header(page: i64, length: usize, compressed: usize, (count, encoding): (usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use noroshi_model::Nanos;
     use noroshi_model::columns::{PACKETS, schema_of};
     use noroshi_model::packet::Quoted;
@@ -572,7 +577,7 @@ mod tests {
             let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::new(properties)).unwrap();
             let mut group = file.next_row_group().unwrap();
             for (at, column) in columns.iter().enumerate() {
-                let mut chunk = Chunk::new(column, parquet_schema.column(at), rows);
+                let mut chunk = Chunk::new(column, parquet_schema.column(at), rows, Vec::new());
                 batch.rows.chunks(1_000).for_each(|piece| chunk.add(&batch, piece));
                 let (bytes, close) = chunk.close().unwrap();
                 group.append_column(&bytes, close).unwrap();
