@@ -82,7 +82,8 @@ fn read_address(bytes: &[u8]) -> Option<Addr> {
     bytes.try_into().ok().map(Addr::from_bytes)
 }
 
-fn write_address(addr: Addr) -> Vec<u8> {
+/// The lake's form of an address: four bytes, or sixteen.
+pub(super) fn write_address(addr: Addr) -> Vec<u8> {
     addr.as_v4().map_or_else(|| addr.bytes().to_vec(), |bits| bits.to_be_bytes().to_vec())
 }
 

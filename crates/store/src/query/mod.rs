@@ -3,6 +3,7 @@
 //! Each query sees one version of each table it names, whatever is committed meanwhile. It may only read. Its time,
 //! memory and rows are bounded; what breaks a bound ends with a message that says which and what to do.
 
+mod addresses;
 mod distinct;
 mod error;
 mod functions;
@@ -121,8 +122,9 @@ impl Lake {
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         let mut context = SessionContext::new_with_state(state);
-        let counting = Arc::new(distinct::CountNumbers::new());
-        context.register_function_rewrite(counting).map_err(|error| error::explain(error, limits))?;
+        let failed = |error| error::explain(error, limits);
+        context.register_function_rewrite(Arc::new(addresses::WrittenAddresses)).map_err(failed)?;
+        context.register_function_rewrite(Arc::new(distinct::CountNumbers::new())).map_err(failed)?;
         functions::register(&context, &self.shared.enrich);
         Ok(context)
     }

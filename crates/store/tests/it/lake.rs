@@ -87,6 +87,11 @@ async fn what_was_sent_is_counted() {
     let first = packets.iter().filter(|packet| packet.src == packets[1].src).count();
     let one = format!("select ip(src), count(*) from packets where src = addr('{}') group by 1", packets[1].src);
     assert_eq!(ask(&store.lake, &one).await, [format!("{} {first}", packets[1].src)]);
+    for condition in ["src = '{}'", "'{}' = src", "src in ('{}', '203.0.113.9')", "src between '{}' and '{}'"] {
+        let condition = condition.replace("{}", &packets[1].src.to_string());
+        let written = format!("select count(*) from packets where {condition}");
+        assert_eq!(ask(&store.lake, &written).await, [first.to_string()], "{condition}");
+    }
     // Equal prefixes stay equal, other addresses stay other, and the secret decides.
     let hidden = "select count(distinct anonymize(src, 'a')), count(distinct network(anonymize(src, 'a'))), \
                   bool_or(anonymize(src, 'a') = anonymize(src, 'b')), bool_or(anonymize(src, 'a') = src) \
