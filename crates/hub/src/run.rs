@@ -36,6 +36,7 @@ pub struct Hub {
 impl Hub {
     /// Opens everything in the data folder and starts serving.
     pub async fn start(config: Config, services: Vec<Service>) -> Result<Hub, HubError> {
+        noroshi_wire::raise_descriptors();
         let data = config.data.clone();
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&data);
         made.map_err(HubError::io(&data, "make the data folder"))?;

@@ -19,6 +19,7 @@
 
 pub mod batch;
 pub mod client;
+pub mod descriptors;
 pub mod identity;
 pub mod invitation;
 pub mod message;
@@ -26,6 +27,7 @@ pub mod server;
 pub mod tls;
 
 pub use client::{ConnectError, Connection};
+pub use descriptors::raise_descriptors;
 pub use identity::{Authority, CaPin, IdentityError, SensorKey, SensorName};
 pub use invitation::{Invitation, Token};
 pub use message::{Ack, BatchHead, Control, Hello, Refusal, Report, StreamState, Welcome};

@@ -10,7 +10,7 @@
 //!
 //! The list is what the runtime was seen to need (strace of a whole talk over each protocol).
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -74,18 +74,8 @@ pub fn confine(role: &Role, user: Option<&nix::unistd::User>) -> Result<String, 
     Ok(format!("seccomp, {landlock}{who}"))
 }
 
-/// As many connections as the system's hard limit lets a process hold; the usual soft limit is for a tenth of the dialogues.
-pub fn raise_descriptors() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // Where it is refused there is room for fewer visitors, no more.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
 fn limits() -> Result<(), ConfineError> {
-    raise_descriptors();
+    noroshi_wire::raise_descriptors();
     let set = |resource, value: u64| {
         setrlimit(resource, value, value).map_err(|error| refused("resource limits")(error.to_string()))
     };

@@ -79,7 +79,7 @@ fn service(text: &str) -> Result<Service, String> {
 
 /// Serves until `shutdown`; rows go to `out`.
 pub async fn run(args: LureArgs, shutdown: CancellationToken, out: &mut dyn Write) -> Result<(), LureError> {
-    super::confine::raise_descriptors();
+    noroshi_wire::raise_descriptors();
     let doors = [(Lure::Telnet, &args.telnet), (Lure::Ssh, &args.ssh), (Lure::Http, &args.http)];
     let doors: Vec<(Lure, SocketAddr)> =
         doors.into_iter().flat_map(|(lure, listens)| listens.iter().map(move |listen| (lure, *listen))).collect();
