@@ -5,6 +5,26 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum TextOrJson {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// How results are printed that are also worth a look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum TextJsonOrHtml {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+    /// One self-contained page with plots.
+    Html,
+}
+
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// Standard output or a file.

@@ -1,6 +1,7 @@
 //! `noroshi bench`: figures that anyone can repeat.
 
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use crate::terminal::Paint;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -48,17 +49,8 @@ struct Seed {
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Print JSON.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
 }
 
 /// What a stage took.
@@ -123,8 +115,8 @@ fn seed_bench(seed: &Seed, folder: &Path) -> Result<ExitCode, Failure> {
     let rows = compare(&stages, slowest, seed);
     let mut out = std::io::stdout().lock();
     match seed.format {
-        Style::Text => text(&mut out, &stages, &rows, seed)?,
-        Style::Json => {
+        TextOrJson::Text => text(&mut out, &stages, &rows, seed)?,
+        TextOrJson::Json => {
             let stages: Vec<Value> = stages
                 .iter()
                 .map(|stage| {

@@ -5,7 +5,7 @@ mod page;
 
 use super::forecast::{Origin, read};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, TextJsonOrHtml};
 use crate::terminal::{Paint, escape};
 use catalogue::{Catalogue, Language};
 use noroshi_detect::forecast::brief::{Brief, Check, Expected, Rise, brief};
@@ -43,22 +43,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Origin::Real)]
     data: Origin,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
+    #[arg(long, value_enum, default_value_t = TextJsonOrHtml::Text)]
+    format: TextJsonOrHtml,
     /// Write to a file instead of standard output; it appears when it is whole.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a terminal or a plain mail.
-    Text,
-    /// For a program.
-    Json,
-    /// One self-contained page with plots.
-    Html,
 }
 
 /// Runs the command.
@@ -76,12 +65,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let words = args.language.catalogue();
     let mut out = Output::open(args.output.as_deref())?;
     match args.format {
-        Style::Text => {
+        TextJsonOrHtml::Text => {
             let paint = if args.output.is_none() { Paint::stdout() } else { Paint::PLAIN };
             text(&mut out, &brief, words, &source, args.data.name(), paint)?;
         }
-        Style::Html => out.write_all(page::render(&brief, words, &source, args.data.name()).as_bytes())?,
-        Style::Json => {
+        TextJsonOrHtml::Html => out.write_all(page::render(&brief, words, &source, args.data.name()).as_bytes())?,
+        TextJsonOrHtml::Json => {
             let value = json!({"schema": SCHEMA, "data": args.data.name(), "source": source, "brief": brief});
             writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         }

@@ -6,6 +6,7 @@ pub(super) mod read;
 pub(super) mod tell;
 
 use crate::failure::Failure;
+use crate::output::TextJsonOrHtml;
 use crate::terminal::{Paint, escape};
 use noroshi_correlate::joins::{Join, Joins, Owner};
 use noroshi_correlate::{Index, Model, Profile, Scratch, Verdict};
@@ -74,19 +75,8 @@ pub struct Args {
     #[arg(long, requires = "evaluate", value_name = "FILE")]
     write_model: Option<PathBuf>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
-    /// One page with plots, self-contained; of an evaluation.
-    Html,
+    #[arg(long, value_enum, default_value_t = TextJsonOrHtml::Text)]
+    format: TextJsonOrHtml,
 }
 
 /// Runs the command.
@@ -94,7 +84,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.evaluate {
         return evaluate::run(&args);
     }
-    if args.format == Style::Html {
+    if args.format == TextJsonOrHtml::Html {
         return Err(Failure::usage("a page is made of an evaluation").hint("add --evaluate"));
     }
     let what = args.what.as_deref().unwrap_or_default();
@@ -118,13 +108,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     for profile in &profiles {
         let verdict = index.judge(&model, profile, &mut scratch);
         let found = joins.find(&profile.exact);
-        if args.format == Style::Text {
+        if args.format == TextJsonOrHtml::Text {
             say(&mut out, profile, &verdict, &found, index.len(), &model)?;
         }
         all.push(json!({"what": profile.name, "packets": profile.packets, "sources": profile.sources,
             "verdict": verdict, "joins": found}));
     }
-    if args.format == Style::Json {
+    if args.format == TextJsonOrHtml::Json {
         let whole = json!({"schema": SCHEMA, "detector": noroshi_correlate::detector(), "model": model.card,
             "profiles_known": index.len(), "results": all});
         writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;

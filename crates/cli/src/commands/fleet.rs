@@ -1,6 +1,7 @@
 //! `noroshi fleet`: sensors of the running hub.
 
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use noroshi_hub::HubError;
 use noroshi_hub::admin::Client;
 use noroshi_hub::fleet::{Changed, SensorDetail, SensorView};
@@ -31,14 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = "NOROSHI_DATA", global = true)]
     data: Option<PathBuf>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text, global = true)]
+    format: TextOrJson,
 }
 
 #[derive(clap::Subcommand)]
@@ -139,8 +134,8 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
-async fn act(hub: Client<'_>, what: What, format: Format) -> Result<(), Trouble> {
-    let json = format == Format::Json;
+async fn act(hub: Client<'_>, what: What, format: TextOrJson) -> Result<(), Trouble> {
+    let json = format == TextOrJson::Json;
     match what {
         What::Token { name, hub: place } => {
             let token = hub.token(name, place).await?;

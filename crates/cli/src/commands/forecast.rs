@@ -5,6 +5,7 @@ pub(crate) mod page;
 pub(super) mod read;
 
 use crate::failure::Failure;
+use crate::output::TextJsonOrHtml;
 use crate::terminal::escape;
 use noroshi_detect::forecast::backtest::{Backtest, MethodScore, backtest_by};
 use noroshi_detect::forecast::{Forecast, Plan, next_by};
@@ -65,8 +66,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Origin::Real)]
     data: Origin,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
+    #[arg(long, value_enum, default_value_t = TextJsonOrHtml::Text)]
+    format: TextJsonOrHtml,
 }
 
 /// How far ahead.
@@ -111,17 +112,6 @@ impl Origin {
     }
 }
 
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
-    /// One page with plots, self-contained.
-    Html,
-}
-
 /// Series shown without `--all`: total and the largest.
 const SHOWN: usize = 12;
 /// Counts a series needs with `--all`; fewer say nothing about tomorrow.
@@ -130,7 +120,7 @@ const LARGE_ENOUGH: f64 = 100.0;
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.blocklist {
-        return events::blocklist(&args.path, args.size as usize, args.data, args.format == Style::Json);
+        return events::blocklist(&args.path, args.size as usize, args.data, args.format == TextJsonOrHtml::Json);
     }
     let plan = args.horizon.plan();
     let data = read::read(&args.path, plan.slot_seconds)?;
@@ -144,7 +134,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         return print_surges(&mut out, &found, &data.series, args.format, args.data);
     }
     if args.hazards {
-        return events::hazards(&mut out, &data.series, args.data, args.format == Style::Json);
+        return events::hazards(&mut out, &data.series, args.data, args.format == TextJsonOrHtml::Json);
     }
     let chosen = choose(&args, &data.series)?;
     if args.backtest {
@@ -156,16 +146,16 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         }
         let found = surges(&data.series, &Settings::default());
         match args.format {
-            Style::Text => text_backtest(&mut out, &scores, args.data)?,
-            Style::Json => print_json(&mut out, &json_backtest(&scores, &source, args.data))?,
-            Style::Html => {
+            TextJsonOrHtml::Text => text_backtest(&mut out, &scores, args.data)?,
+            TextJsonOrHtml::Json => print_json(&mut out, &json_backtest(&scores, &source, args.data))?,
+            TextJsonOrHtml::Html => {
                 let more = events::everything(&args.path, &data.series, plan, args.size as usize);
                 out.write_all(page::render(&scores, &found, &data.series, &source, args.data.name(), &more).as_bytes())?
             }
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if args.format == Style::Html {
+    if args.format == TextJsonOrHtml::Html {
         return Err(Failure::usage("a page is made of a back-test").hint("add --backtest"));
     }
     let forecasts: Vec<(&Series, Option<Forecast>)> =
@@ -200,11 +190,11 @@ fn print_forecasts(
     out: &mut impl Write,
     forecasts: &[(&Series, Option<Forecast>)],
     plan: Plan,
-    style: Style,
+    style: TextJsonOrHtml,
     origin: Origin,
 ) -> Result<(), Failure> {
     let slot = |series: &Series| slot_name(series.time(series.values.len()), series.slot_seconds);
-    if style == Style::Json {
+    if style == TextJsonOrHtml::Json {
         let list: Vec<Value> = forecasts
             .iter()
             .map(|(series, forecast)| {
@@ -315,15 +305,15 @@ fn print_surges(
     out: &mut impl Write,
     found: &[Surge],
     series: &[Series],
-    style: Style,
+    style: TextJsonOrHtml,
     origin: Origin,
 ) -> Result<ExitCode, Failure> {
     let (judged, false_reports, weeks) = quality(found, series);
     match style {
-        Style::Html => {
+        TextJsonOrHtml::Html => {
             return Err(Failure::usage("surges are printed as text or json").hint("the page of --backtest holds them"));
         }
-        Style::Json => {
+        TextJsonOrHtml::Json => {
             let list: Vec<Value> = found
                 .iter()
                 .map(|surge| {
@@ -338,7 +328,7 @@ fn print_surges(
                 "judged": judged, "false_reports": false_reports, "weeks": weeks}),
             )?;
         }
-        Style::Text => {
+        TextJsonOrHtml::Text => {
             for surge in found {
                 let mark = if surge.confirmed == Some(false) { "?" } else { " " };
                 writeln!(out, "{mark} {:>2}. {}", surge.rank, escape(&surge.reason))?;

@@ -1,6 +1,7 @@
 //! `noroshi geo`: the tables that tell country, network and known scanners, each with its date.
 
 use crate::failure::{Failure, REFUSED};
+use crate::output::TextOrJson;
 use crate::terminal::{Paint, escape};
 use noroshi_enrich::{
     DatedBy, EnrichError, HOW_TO_GET_COUNTRIES, ImportOptions, ImportSummary, Kinds, Knowledge, Known, LoadError,
@@ -88,7 +89,7 @@ struct Import {
 struct Show {
     /// How it is printed.
     #[arg(long, value_enum, default_value = "text")]
-    format: Style,
+    format: TextOrJson,
     #[command(flatten)]
     place: Place,
 }
@@ -103,7 +104,7 @@ struct Lookup {
     at: Option<Nanos>,
     /// How it is printed.
     #[arg(long, value_enum, default_value = "text")]
-    format: Style,
+    format: TextOrJson,
     #[command(flatten)]
     place: Place,
 }
@@ -114,12 +115,6 @@ struct Remove {
     name: String,
     #[command(flatten)]
     place: Place,
-}
-
-#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Text,
-    Json,
 }
 
 fn parse_kind(text: &str) -> Result<Kinds, String> {
@@ -280,7 +275,7 @@ fn walk(folder: &Path, found: &mut Vec<(PathBuf, bool)>) -> Result<(), Failure> 
 fn show(args: &Show) -> Result<ExitCode, Failure> {
     let knowledge = args.place.open()?;
     let mut out = io::stdout().lock();
-    if args.format == Style::Json {
+    if args.format == TextOrJson::Json {
         let tables: Vec<_> = knowledge.tables().collect();
         let value = json!({
             "schema": "noroshi.geo-tables/1",
@@ -316,7 +311,7 @@ fn lookup(args: &Lookup) -> Result<ExitCode, Failure> {
     let knowledge = args.place.open()?;
     let at = args.at.unwrap_or_else(now);
     let mut out = io::stdout().lock();
-    if args.format == Style::Json {
+    if args.format == TextOrJson::Json {
         let answers: Vec<Value> = args.addrs.iter().map(|addr| answer(*addr, &knowledge.lookup(*addr, at))).collect();
         let value = json!({ "schema": "noroshi.geo-lookup/1", "at": at.rfc3339(), "answers": answers });
         serde_json::to_writer_pretty(&mut out, &value)?;

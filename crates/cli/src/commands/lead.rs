@@ -1,6 +1,7 @@
 //! `noroshi lead`: which sensor or port sees it first.
 
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use crate::sightings::{self, Source};
 use crate::terminal::{Paint, escape};
 use noroshi_detect::lead::{By, Lead, Leads, Settings, leads};
@@ -34,8 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=168))]
     reach: u16,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
 }
 
 /// What is compared.
@@ -45,15 +46,6 @@ enum What {
     Sensor,
     /// Ports and other services.
     Service,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
 }
 
 /// Runs the command.
@@ -66,11 +58,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let found = leads(&table, by, &Settings { reach: usize::from(args.reach), ..Settings::default() });
     let mut out = std::io::stdout().lock();
     match args.format {
-        Style::Json => {
+        TextOrJson::Json => {
             let value = json!({"schema": SCHEMA, "data": args.source.data.name(), "lead": found});
             writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         }
-        Style::Text => text(&mut out, &found, args.source.data.name())?,
+        TextOrJson::Text => text(&mut out, &found, args.source.data.name())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ mod page;
 
 use super::Origin;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, TextJsonOrHtml};
 use crate::sightings::{self, Source};
 use crate::terminal::{Paint, escape};
 use noroshi_detect::locality::{Fading, Locality, Settings, locality};
@@ -39,22 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 20)]
     least: u64,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
+    #[arg(long, value_enum, default_value_t = TextJsonOrHtml::Text)]
+    format: TextJsonOrHtml,
     /// Write to a file instead of standard output; it appears when it is whole.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
-    /// One self-contained page with plots.
-    Html,
 }
 
 /// Local services shown as text.
@@ -67,9 +56,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let found = locality(&table, &settings);
     let mut out = Output::open(args.output.as_deref())?;
     match args.format {
-        Style::Text => text(&mut out, &found, args.source.data, Output::is_terminal(args.output.as_deref()))?,
-        Style::Html => out.write_all(page::render(&found, args.source.data.name()).as_bytes())?,
-        Style::Json => {
+        TextJsonOrHtml::Text => text(&mut out, &found, args.source.data, Output::is_terminal(args.output.as_deref()))?,
+        TextJsonOrHtml::Html => out.write_all(page::render(&found, args.source.data.name()).as_bytes())?,
+        TextJsonOrHtml::Json => {
             let value = json!({"schema": SCHEMA, "data": args.source.data.name(), "locality": found,
                 "thresholds": {"quotient": settings.quotient_min, "low": settings.low_min, "sources": settings.sources_min}});
             writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;

@@ -2,6 +2,7 @@
 
 use super::Origin;
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use crate::sightings::{self, Source};
 use crate::terminal::escape;
 use noroshi_detect::sightings::{Service, Sightings};
@@ -63,17 +64,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     sentences: Option<PathBuf>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
 }
 
 /// Least members of a class that is scored: as many as neighbours vote.
@@ -104,11 +96,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let alike = like(&args, &table, wanted)?;
     match args.format {
-        Style::Json => {
+        TextOrJson::Json => {
             let value = json!({"schema": SCHEMA, "kind": "alike", "data": args.source.data.name(), "to": wanted, "alike": alike});
             writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         }
-        Style::Text => {
+        TextOrJson::Text => {
             for one in &alike {
                 writeln!(out, "{:>6.3}  {:<24} {}", one.similarity, escape(&one.name), escape(&one.reason))?;
             }
@@ -173,8 +165,8 @@ fn like(args: &Args, table: &Sightings, wanted: &str) -> Result<Vec<Alike>, Fail
     ))
 }
 
-fn print_scores(out: &mut impl Write, scores: &Attribution, origin: Origin, style: Style) -> Result<(), Failure> {
-    if style == Style::Json {
+fn print_scores(out: &mut impl Write, scores: &Attribution, origin: Origin, style: TextOrJson) -> Result<(), Failure> {
+    if style == TextOrJson::Json {
         let value = json!({"schema": SCHEMA, "kind": "attribution", "data": origin.name(), "scores": scores});
         writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         return Ok(());
@@ -193,9 +185,9 @@ fn print_scores(out: &mut impl Write, scores: &Attribution, origin: Origin, styl
     Ok(())
 }
 
-fn print_sensors(out: &mut impl Write, table: &Sightings, style: Style, origin: Origin) -> Result<(), Failure> {
+fn print_sensors(out: &mut impl Write, table: &Sightings, style: TextOrJson, origin: Origin) -> Result<(), Failure> {
     let pairs = sensor_pairs(table);
-    if style == Style::Json {
+    if style == TextOrJson::Json {
         let value = json!({"schema": SCHEMA, "kind": "sensors", "data": origin.name(), "pairs": pairs});
         writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         return Ok(());

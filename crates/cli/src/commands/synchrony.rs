@@ -4,6 +4,7 @@ mod truth;
 
 use crate::failure::{Failure, REFUSED};
 use crate::inputs::{self, Input};
+use crate::output::TextOrJson;
 use crate::progress::Progress;
 use crate::terminal::{Paint, escape};
 use noroshi_detect::synchrony::{Alert, glasso, knocks, nmf, pulses, ranked};
@@ -50,8 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,14 +65,6 @@ enum Choice {
     Nmf,
     /// All three on the same input.
     All,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
 }
 
 /// The chosen engines.
@@ -159,8 +152,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let found = engines.finish(args.per_day, planted.as_deref());
     let mut out = std::io::stdout().lock();
     match args.format {
-        Style::Text => text(&mut out, &found)?,
-        Style::Json => writeln!(out, "{}", serde_json::to_string_pretty(&json(&found, planted.is_some()))?)?,
+        TextOrJson::Text => text(&mut out, &found)?,
+        TextOrJson::Json => writeln!(out, "{}", serde_json::to_string_pretty(&json(&found, planted.is_some()))?)?,
     }
     Ok(if refused > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
 }

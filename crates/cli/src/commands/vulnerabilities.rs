@@ -4,6 +4,7 @@ use super::Origin;
 use crate::commands::table::split;
 use crate::failure::Failure;
 use crate::inputs;
+use crate::output::TextOrJson;
 use crate::terminal::{Paint, escape};
 use noroshi_detect::series::{DAY_SECONDS, Table};
 use noroshi_detect::sightings::service;
@@ -46,17 +47,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Origin::Real)]
     data: Origin,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Style::Text)]
-    format: Style,
-}
-
-/// Output formats.
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    /// For a person.
-    Text,
-    /// For a program.
-    Json,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
 }
 
 /// Runs the command.
@@ -75,12 +67,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let scores = followed(&series, &catalogue);
     let mut out = std::io::stdout().lock();
     match args.format {
-        Style::Json => {
+        TextOrJson::Json => {
             let value = json!({"schema": SCHEMA, "data": args.data.name(), "catalogue": catalogue.len(),
                 "requests": seen, "exploited": exploits, "surges": scores});
             writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
         }
-        Style::Text => text(&mut out, &exploits, &scores, seen, catalogue.len(), args.data)?,
+        TextOrJson::Text => text(&mut out, &exploits, &scores, seen, catalogue.len(), args.data)?,
     }
     Ok(ExitCode::SUCCESS)
 }

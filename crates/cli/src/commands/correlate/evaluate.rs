@@ -1,8 +1,9 @@
 //! `noroshi correlate --evaluate`: train on the first seven tenths of a generated half year, ask about the rest; once with
 //! all that darknets saw before as the known, and once with nothing but a run of each sample in the sandbox.
 
-use super::{Args, SCHEMA, Style, page};
+use super::{Args, SCHEMA, page};
 use crate::failure::Failure;
+use crate::output::TextJsonOrHtml;
 use noroshi_correlate::evaluate::{Answer, Score, score};
 use noroshi_correlate::model::Card;
 use noroshi_correlate::{Builder, Index, Model, Origin, Profile, Scratch, Verdict, train};
@@ -203,15 +204,15 @@ fn ask(
     (answers, times)
 }
 
-fn print(result: &Evaluation, style: Style) -> Result<ExitCode, Failure> {
+fn print(result: &Evaluation, style: TextJsonOrHtml) -> Result<ExitCode, Failure> {
     let mut out = std::io::stdout().lock();
     match style {
-        Style::Json => {
+        TextJsonOrHtml::Json => {
             let whole = json!({"schema": SCHEMA, "kind": "evaluation", "evaluation": result});
             writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?;
         }
-        Style::Html => out.write_all(page::render(result).as_bytes())?,
-        Style::Text => text(&mut out, result)?,
+        TextJsonOrHtml::Html => out.write_all(page::render(result).as_bytes())?,
+        TextJsonOrHtml::Text => text(&mut out, result)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! STIX bundles and MISP events: what is in them, and what of it is about attackers or victims.
 
-use super::report::Style;
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use crate::terminal::escape;
 use noroshi_model::Nanos;
 use noroshi_share::intake::{self, IntakeError, Taken};
@@ -82,16 +82,16 @@ impl Documents {
     }
 
     /// Prints what came of them.
-    pub fn print(&self, style: Style) -> Result<(), Failure> {
+    pub fn print(&self, style: TextOrJson) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         for (path, taken) in &self.read {
             let name = path.to_string_lossy();
             match style {
-                Style::Json => {
+                TextOrJson::Json => {
                     let body = json!({ "schema": "noroshi.intake/1", "path": name, "taken": taken });
                     writeln!(out, "{body}")?;
                 }
-                Style::Text => {
+                TextOrJson::Text => {
                     let kinds: Vec<String> =
                         taken.by_type.iter().map(|(kind, count)| format!("{count} {}", escape(kind))).collect();
                     writeln!(

@@ -2,9 +2,9 @@
 //!
 //! A file is known by its content: loading it again brings nothing twice, and a load that was killed goes on.
 
-use super::report::Style;
 use crate::failure::Failure;
 use crate::lake::{Place, knowledge};
+use crate::output::TextOrJson;
 use arrow_array::RecordBatch;
 use noroshi_import::{Record, flowtuple, packets};
 use noroshi_model::flow::{self, FlowCount, FlowKey};
@@ -34,7 +34,7 @@ const PARQUET: [u8; 4] = *b"PAR1";
 /// A table of the lake that rows go into.
 pub struct Store {
     table: &'static Table,
-    style: Style,
+    style: TextOrJson,
     runtime: tokio::runtime::Runtime,
     journal: Journal,
     lake: Lake,
@@ -56,7 +56,7 @@ struct Log {
 
 impl Store {
     /// Opens the data folder, unless a hub writes to it.
-    pub fn open(table: &str, place: &Place, style: Style) -> Result<Store, Failure> {
+    pub fn open(table: &str, place: &Place, style: TextOrJson) -> Result<Store, Failure> {
         let table = named(table).ok_or_else(|| {
             let known: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
             let hint = format!("one of {}", known.join(", "));
@@ -92,8 +92,8 @@ impl Store {
         let line = format!("{path}: {fresh} rows into {table}, {} known before", loaded.known);
         // A program reads the summary, and nothing else, on standard output.
         match self.style {
-            Style::Text => Ok(writeln!(std::io::stdout(), "{line}")?),
-            Style::Json => Ok(writeln!(std::io::stderr(), "{line}")?),
+            TextOrJson::Text => Ok(writeln!(std::io::stdout(), "{line}")?),
+            TextOrJson::Json => Ok(writeln!(std::io::stderr(), "{line}")?),
         }
     }
 

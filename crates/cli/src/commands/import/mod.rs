@@ -8,6 +8,7 @@ mod output;
 mod report;
 
 use crate::failure::{Failure, REFUSED};
+use crate::output::TextOrJson;
 use crate::terminal::escape;
 use noroshi_import::{Budget, Counts, Follow, Format, ImportError, Item, Reader, Record, Reject, Sessions, Summary};
 use noroshi_model::session::Session;
@@ -59,7 +60,7 @@ pub struct Args {
     follow: bool,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value = "text")]
-    format: report::Style,
+    format: TextOrJson,
     /// Where rows go: a file that ends in .ndjson or .parquet, or - for NDJSON on standard output (no summary then).
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,

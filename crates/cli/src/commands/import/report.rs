@@ -1,6 +1,7 @@
 //! The summary of an import, for people and for programs.
 
 use crate::failure::Failure;
+use crate::output::TextOrJson;
 use crate::terminal::{Paint, escape};
 use noroshi_import::summary::Tally;
 use noroshi_import::{Format, ImportError, Summary};
@@ -13,15 +14,6 @@ use std::path::{Path, PathBuf};
 const SHOWN: usize = 10;
 /// Entries of a table given to programs.
 const LISTED: usize = 1_000;
-
-/// How the summary is printed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub enum Style {
-    /// For people.
-    Text,
-    /// For programs: `noroshi.import/1`.
-    Json,
-}
 
 /// Everything that is said at the end.
 #[derive(Default)]
@@ -63,11 +55,11 @@ impl Report {
     }
 
     /// Prints on standard output.
-    pub fn print(&self, style: Style) -> Result<(), Failure> {
+    pub fn print(&self, style: TextOrJson) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         match style {
-            Style::Text => self.text(&mut out)?,
-            Style::Json => {
+            TextOrJson::Text => self.text(&mut out)?,
+            TextOrJson::Json => {
                 serde_json::to_writer_pretty(&mut out, &self.json())?;
                 writeln!(out)?;
             }
