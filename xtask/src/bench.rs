@@ -18,6 +18,7 @@ usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench warning [--trials N] [--load N] [--debug]
        cargo xtask bench portal [--viewers N] [--queries N] [--seconds N] [--rate N] [--built PROGRAM]
        cargo xtask bench lake [--packets N] [--seed N] [--runs N] [--keep DIR]
+       cargo xtask bench fleet [--sensors N] [--debug]
 
 --packets N   size of the generated day; default 10000000
 --seed N      seed of the generated day; default 2
@@ -28,6 +29,10 @@ warning       how long a warning takes: from the request at a lure that makes an
               server (aiosmtpd, in NOROSHI_PYTHON) and a web server have accepted it, with hub and sensors as processes
 --trials N    attacks, each on another member; default 100, at most 250
 --load N      packets per second that another sensor sends meanwhile; default 50000
+fleet         packets per second that one sensor replays into the hub's journal; how long a change of policy takes to be in
+              force on many sensors, and how long they take to come back after the hub was killed
+--sensors N   simulated sensors of the crowd; default 1000
+
 --debug       with the test profile, which is built anyway; without it in release
 
 portal        the portal in Chromium against a hub with its sample: the first page, every screen, changes of the filter, viewers and
@@ -57,14 +62,26 @@ struct Contender {
     peak: f64,
 }
 
-/// The latency of a warning is measured by a test that is left out of all others.
-fn warning(args: &[String]) -> Outcome {
+/// Runs one test of the program, in release unless told otherwise.
+fn test(args: &[String], name: &str) -> Command {
     let mut words = vec!["test", "--locked", "-p", "noroshi-cli", "--test", "it"];
     if !args.iter().any(|arg| arg == "--debug") {
         words.push("--release");
     }
-    words.extend(["--", "warning::latency", "--ignored", "--nocapture"]);
-    let mut command = cargo(&words);
+    words.extend(["--", name, "--include-ignored", "--nocapture"]);
+    cargo(&words)
+}
+
+/// What the fleet does in a second, by tests: the first is left out of all others.
+fn fleet(args: &[String]) -> Outcome {
+    step("one sensor", &mut test(args, "rate::into_the_journal"))?;
+    let sensors = option(args, "--sensors").unwrap_or("1000");
+    step("a crowd", test(args, "crowd::a_crowd").env("NOROSHI_CROWD", sensors))
+}
+
+/// The latency of a warning is measured by a test that is left out of all others.
+fn warning(args: &[String]) -> Outcome {
+    let mut command = test(args, "warning::latency");
     for (name, variable) in [("--trials", "NOROSHI_LATENCY_TRIALS"), ("--load", "NOROSHI_LATENCY_LOAD")] {
         if let Some(text) = option(args, name) {
             command.env(variable, text);
@@ -94,14 +111,12 @@ fn portal(args: &[String]) -> Outcome {
 }
 
 pub(crate) fn run(args: &[String]) -> Outcome {
-    if args.first().is_some_and(|arg| arg == "portal") {
-        return portal(args);
-    }
-    if args.first().is_some_and(|arg| arg == "warning") {
-        return warning(args);
-    }
-    if args.first().is_some_and(|arg| arg == "lake") {
-        return lake::run(args);
+    match args.first().map(String::as_str) {
+        Some("portal") => return portal(args),
+        Some("warning") => return warning(args),
+        Some("fleet") => return fleet(args),
+        Some("lake") => return lake::run(args),
+        _ => {}
     }
     let number = |name: &str, default: u64| match option(args, name) {
         Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),

@@ -19,6 +19,7 @@ kills      processes that are killed in the middle, again and again, and must lo
 power      power cuts on file systems of their own (needs root): nothing that was acknowledged is lost
 full       disks that fill up: no false acknowledgement, recovery without a hand
 writers    four writers, a compactor and a reader on one lake: no conflict surfaces, nobody waits, every packet counts once
+flood      ten million forged sources at a live sensor, which takes no memory for them
 crowd      10,000 simulated sensors come back after a restart; a change of policy reaches 1,000
 storm      a million detections in a minute, ten thousand incidents, fifty kills: each is told once; a hub that is killed
            200 times while it warns: each mail arrives, and none says what another said
@@ -37,6 +38,7 @@ const PROOFS: &[(&str, Proof)] = &[
     ("power", power),
     ("full", full),
     ("writers", writers),
+    ("flood", flood),
     ("crowd", crowd),
     ("abuse", abuse),
     ("storm", storm),
@@ -191,9 +193,13 @@ fn writers(minutes: u64) -> Outcome {
     step(&format!("{minutes} minutes of four writers"), command.env("NOROSHI_WRITERS_MINUTES", minutes.to_string()))
 }
 
+fn flood(_minutes: u64) -> Outcome {
+    fleet("net::a_flood", "ten million forged sources", "NOROSHI_FLOOD", "10000000")
+}
+
 fn crowd(_minutes: u64) -> Outcome {
     for size in ["1000", "10000"] {
-        // A hub and a crowd of ten thousand need that many open files each: `ulimit -n 20000`.
+        // A hub and a crowd of ten thousand need that many open files each: a hard limit of 20,000 (`ulimit -Hn`).
         fleet("crowd::", &format!("a crowd of {size}"), "NOROSHI_CROWD", size)?;
     }
     Ok(())

@@ -89,12 +89,6 @@ async fn for_ever(who: Identity, crowd: Arc<Crowd>) {
     }
 }
 
-fn kibibytes(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-    line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
-}
-
 fn wait_for(crowd: &Crowd, count: usize, patience: Duration) -> Duration {
     let began = Instant::now();
     while crowd.back.load(Ordering::SeqCst) < count {
@@ -108,6 +102,7 @@ fn wait_for(crowd: &Crowd, count: usize, patience: Duration) -> Duration {
 #[test]
 fn a_crowd_comes_back_and_obeys() {
     let count = wanted("NOROSHI_CROWD", CROWD) as usize;
+    noroshi_wire::raise_descriptors();
     let lab = Lab::new();
     let mut hub = lab.hub();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -154,7 +149,7 @@ fn a_crowd_comes_back_and_obeys() {
     crowd.back.store(0, Ordering::SeqCst);
     hub = lab.hub();
     let back = wait_for(&crowd, count, BACK_WITHIN);
-    let (most, now) = (kibibytes(hub.0.id(), "VmHWM"), kibibytes(hub.0.id(), "VmRSS"));
+    let (most, now) = (hub.kibibytes("VmHWM"), hub.kibibytes("VmRSS"));
     println!("{count} sensors back in {back:?}; hub at most {} MiB, now {} MiB", most >> 10, now >> 10);
     assert!(most < HUB_KIBIBYTES_MAX, "the hub took {most} KiB");
     runtime.shutdown_background();

@@ -31,6 +31,19 @@ impl Process {
     pub fn freeze(&self) {
         run(&format!("kill -STOP {}", self.0.id()));
     }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(&mut self) {
+        run(&format!("kill -TERM {}", self.0.id()));
+        assert!(self.0.wait().unwrap().success());
+    }
+
+    /// A line of `/proc/PID/status` that gives an amount of memory, such as `VmRSS`.
+    pub fn kibibytes(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim_matches([':', ' ', '\t']).split(' ').next().unwrap().parse().unwrap()
+    }
 }
 
 impl Drop for Process {
@@ -40,12 +53,22 @@ impl Drop for Process {
 }
 
 impl Lab {
+    /// A hub that keeps everything in its journal, where it can be looked at.
     pub fn new() -> Lab {
+        Lab::made(false)
+    }
+
+    /// A hub as it is outside of tests: what sensors send moves on into the lake.
+    pub fn with_lake() -> Lab {
+        Lab::made(true)
+    }
+
+    fn made(lake: bool) -> Lab {
         // The port is free again when the listener is dropped; nothing else on this machine is likely to take it.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let lab = Lab { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
         let config = format!(
-            "data = {:?}\nlisten = \"127.0.0.1:{port}\"\nlake = false\nworkers = 1\n",
+            "data = {:?}\nlisten = \"127.0.0.1:{port}\"\nlake = {lake}\nworkers = 1\n",
             lab.data().to_str().unwrap()
         );
         std::fs::write(lab.path("hub.toml"), config).unwrap();
@@ -94,7 +117,12 @@ impl Lab {
     }
 
     pub fn fleet(&self, arguments: &[&str]) -> String {
-        let done = noroshi().arg("fleet").args(arguments).arg("--data").arg(self.data()).output().unwrap();
+        self.ask(&[&["fleet"], arguments].concat())
+    }
+
+    /// What a command says of this hub's data.
+    pub fn ask(&self, arguments: &[&str]) -> String {
+        let done = noroshi().args(arguments).arg("--data").arg(self.data()).output().unwrap();
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     }

@@ -35,6 +35,8 @@ mod poison;
 #[cfg(feature = "hub")]
 mod power;
 #[cfg(feature = "hub")]
+mod rate;
+#[cfg(feature = "hub")]
 mod refusals;
 mod report;
 mod sample;

@@ -8,10 +8,11 @@
 use super::lab::Lab;
 use arrow_array::cast::AsArray;
 use arrow_ipc::reader::StreamReader;
+use noroshi_testkit::{LINKTYPE_RAW, PacketBuilder, pcap_of};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use std::collections::HashMap;
-use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -30,31 +31,16 @@ fn digest(key: u64, sensor: &str, seq: u64) -> [u8; DIGEST] {
 
 /// A capture of `packets` packets, `per_second` of them.
 pub fn generate(path: &Path, key: u64, sensor: &str, packets: u64, per_second: u64) {
-    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    // pcap, little endian, microseconds, raw IP.
-    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
-        out.write_all(&word.to_le_bytes()).unwrap();
-    }
-    let length = (20 + 8 + DIGEST) as u16;
-    for seq in 1..=packets {
-        let micros = (seq - 1) * 1_000_000 / per_second;
-        let time = [1_700_000_000 + (micros / 1_000_000) as u32, (micros % 1_000_000) as u32];
-        for word in [time[0], time[1], length.into(), length.into()] {
-            out.write_all(&word.to_le_bytes()).unwrap();
-        }
-        let source = 0x0a00_0000 | seq as u32 & 0xff_ffff;
-        let mut packet = vec![0x45, 0];
-        packet.extend_from_slice(&length.to_be_bytes());
-        packet.extend_from_slice(&[0, 0, 0, 0, 64, 17, 0, 0]);
-        packet.extend_from_slice(&source.to_be_bytes());
-        packet.extend_from_slice(&[192, 0, 2, 1]);
-        for field in [4000, 53, 8 + DIGEST as u16, 0] {
-            packet.extend_from_slice(&field.to_be_bytes());
-        }
-        packet.extend_from_slice(&digest(key, sensor, seq));
-        out.write_all(&packet).unwrap();
-    }
-    out.flush().unwrap();
+    let packet = |seq: u64| {
+        let source = Ipv4Addr::from(0x0a00_0000 | seq as u32 & 0xff_ffff);
+        let packet = PacketBuilder::ipv4(source, [192, 0, 2, 1]).udp(4000, 53);
+        packet.payload(digest(key, sensor, seq)).raw_ip().build()
+    };
+    let packets: Vec<_> = (1..=packets)
+        .map(|seq| (1_700_000_000_000_000_000 + ((seq - 1) * 1_000_000_000 / per_second) as i64, packet(seq)))
+        .collect();
+    let records: Vec<_> = packets.iter().map(|(ts, bytes)| (*ts, &bytes[..])).collect();
+    std::fs::write(path, pcap_of(LINKTYPE_RAW, &records)).unwrap();
 }
 
 /// Something that must never be.

@@ -1,6 +1,7 @@
 //! What the policy forbids is on no disk: not in the spool, not in the journal, not in any other file of either side.
 
 use super::support::Lab;
+use noroshi_testkit::PacketBuilder;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -8,32 +9,14 @@ const SECRETS: usize = 1000;
 
 /// A capture of IPv6 packets whose payloads, sources and destinations are secrets, in files of their own folder.
 fn capture(folder: &Path, secrets: &[[u8; 48]]) -> PathBuf {
-    let mut bytes = Vec::new();
-    // pcap, little endian, microseconds, Ethernet.
-    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1] {
-        bytes.extend_from_slice(&word.to_le_bytes());
-    }
-    for secret in secrets {
-        let (source, destination, payload) = (&secret[..16], &secret[16..32], &secret[32..]);
-        let mut frame = vec![2; 12];
-        frame.extend_from_slice(&[0x86, 0xdd]);
-        let length = 8 + payload.len() as u16;
-        frame.extend_from_slice(&[0x60, 0, 0, 0]);
-        frame.extend_from_slice(&length.to_be_bytes());
-        frame.extend_from_slice(&[17, 64]);
-        frame.extend_from_slice(source);
-        frame.extend_from_slice(destination);
-        for field in [4000u16, 53, length, 0] {
-            frame.extend_from_slice(&field.to_be_bytes());
-        }
-        frame.extend_from_slice(payload);
-        for word in [1_700_000_000u32, 0, frame.len() as u32, frame.len() as u32] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        bytes.extend_from_slice(&frame);
-    }
+    let packet = |secret: &[u8; 48]| {
+        let part = |at: usize| <[u8; 16]>::try_from(&secret[at..at + 16]).unwrap();
+        PacketBuilder::ipv6(part(0), part(16)).udp(4000, 53).payload(part(32)).build()
+    };
+    let packets: Vec<Vec<u8>> = secrets.iter().map(packet).collect();
+    let records: Vec<_> = packets.iter().map(|bytes| (1_700_000_000_000_000_000, &bytes[..])).collect();
     let path = folder.join("secrets.pcap");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, noroshi_testkit::pcap(&records)).unwrap();
     path
 }
 

@@ -7,6 +7,7 @@ use noroshi_model::flow::flows;
 use noroshi_model::policy::SPOOL_BYTES_MIN;
 use noroshi_sensor::run::{Retime, RunOptions, SourceOptions};
 use noroshi_sensor::spool::Spool;
+use noroshi_testkit::PacketBuilder;
 use noroshi_wire::message::policy_hash;
 use tokio_util::sync::CancellationToken;
 
@@ -140,23 +141,13 @@ async fn a_full_spool_is_declared_exactly() {
 
 /// A capture of UDP packets full of bytes that do not compress.
 fn noise(path: &std::path::Path, packets: u64) -> std::path::PathBuf {
-    let mut bytes = Vec::new();
-    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 101] {
-        bytes.extend_from_slice(&word.to_le_bytes());
-    }
-    for n in 0..packets {
+    let packet = || {
         let payload: [u8; 1400] = rand::random();
-        let length = (28 + payload.len()) as u16;
-        for word in [1_700_000_000 + (n / 1000) as u32, 0, length.into(), length.into()] {
-            bytes.extend_from_slice(&word.to_le_bytes());
-        }
-        bytes.extend_from_slice(&[0x45, 0]);
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&[0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2, 0, 9, 0, 9]);
-        bytes.extend_from_slice(&(length - 20).to_be_bytes());
-        bytes.extend_from_slice(&[0, 0]);
-        bytes.extend_from_slice(&payload);
-    }
-    std::fs::write(path, bytes).unwrap();
+        PacketBuilder::ipv4([198, 18, 0, 1], [198, 18, 0, 2]).udp(9, 9).payload(payload).build()
+    };
+    let packets: Vec<_> =
+        (0..packets).map(|n| ((1_700_000_000 + n as i64 / 1_000) * 1_000_000_000, packet())).collect();
+    let records: Vec<_> = packets.iter().map(|(ts, bytes)| (*ts, &bytes[..])).collect();
+    std::fs::write(path, noroshi_testkit::pcap(&records)).unwrap();
     path.to_owned()
 }
