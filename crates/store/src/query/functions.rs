@@ -281,8 +281,11 @@ impl std::fmt::Debug for Merge {
 
 impl Accumulator for Merge {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let sketches = cast(&values[0], &DataType::Binary)?;
-        sketches.as_binary::<i32>().iter().flatten().try_for_each(|bytes| self.union.merge(bytes).map_err(refused))
+        let mut merge = |bytes: &[u8]| self.union.merge(bytes).map_err(refused);
+        match values[0].data_type() {
+            DataType::BinaryView => values[0].as_binary_view().iter().flatten().try_for_each(&mut merge),
+            _ => cast(&values[0], &DataType::Binary)?.as_binary::<i32>().iter().flatten().try_for_each(&mut merge),
+        }
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {

@@ -3,7 +3,6 @@
 //! Up to about 200 distinct values the sketch is exact for practical purposes (it holds the hashes themselves); past
 //! that its relative standard error is 1.04 / sqrt(4096) = 1.6 %, so 19 estimates in 20 are within 3.3 % (Flajolet et
 //! al. 2007; DataSketches' HIP estimator is somewhat better until sketches are merged).
-
 //!
 //! The stored bytes depend only on the set, not on the order in which its members came nor on how it was merged: members
 //! are sorted while they are few, and the order-dependent estimator (HIP) is left out when there are registers. So a
@@ -11,8 +10,10 @@
 
 use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
 use noroshi_model::Addr;
+use std::hash::{Hash, Hasher};
 
-/// Binary logarithm of the number of registers.
+/// Binary logarithm of the number of registers; of eight bits, which are a little longer than the other layouts before
+/// compression and quicker to merge.
 const LG_K: u8 = 12;
 
 /// What the sketch keeps of an address: 32 bits of its hash.
@@ -28,6 +29,8 @@ pub enum Sketch {
     Empty,
     /// One member.
     One(Coupon),
+    /// A handful.
+    Few(Box<Few>),
     /// More.
     Many(Box<HllSketch>),
 }
@@ -44,45 +47,143 @@ impl Sketch {
             Sketch::Empty => *self = Sketch::One(new),
             Sketch::One(known) if *known == new => {}
             Sketch::One(known) => {
-                let mut sketch = empty();
-                sketch.update_with_coupon(*known);
-                sketch.update_with_coupon(new);
-                *self = Sketch::Many(Box::new(sketch));
+                let mut few = Few::default();
+                few.insert(bits(*known));
+                few.insert(bits(new));
+                *self = Sketch::Few(Box::new(few));
+            }
+            Sketch::Few(few) => {
+                if !few.insert(bits(new)) {
+                    let mut sketch = few.sketch();
+                    sketch.update_with_coupon(new);
+                    *self = Sketch::Many(Box::new(sketch));
+                }
             }
             Sketch::Many(sketch) => sketch.update_with_coupon(new),
+        }
+    }
+
+    /// The members, as long as they are few.
+    fn few(&self) -> Option<Few> {
+        match self {
+            Sketch::Empty => Some(Few::default()),
+            Sketch::One(coupon) => {
+                let mut few = Few::default();
+                few.insert(bits(*coupon));
+                Some(few)
+            }
+            Sketch::Few(few) => Some(**few),
+            Sketch::Many(_) => None,
         }
     }
 
     /// The sketch as stored in the lake: the portable form of DataSketches.
     pub fn bytes(&self) -> Vec<u8> {
         match self {
-            Sketch::Empty => canonical(empty().serialize()),
-            Sketch::One(coupon) => {
-                let mut sketch = empty();
-                sketch.update_with_coupon(*coupon);
-                canonical(sketch.serialize())
-            }
             Sketch::Many(sketch) => canonical(sketch.serialize()),
+            other => other.few().unwrap_or_default().bytes(),
         }
     }
 
     /// The estimated size.
     pub fn estimate(&self) -> f64 {
         match self {
-            Sketch::Empty => 0.0,
-            Sketch::One(_) => 1.0,
             Sketch::Many(sketch) => sketch.composite_estimate(),
+            other => f64::from(other.few().unwrap_or_default().len),
         }
     }
 }
 
-/// Registers of eight bits: a little longer than the other layouts before compression and quicker to merge.
-fn empty() -> HllSketch {
-    HllSketch::new(LG_K, HllType::Hll8).expect("LG_K is between 4 and 21")
+/// A coupon's 32 bits. The library shows them to whoever hashes it, and to nobody else.
+fn bits(coupon: Coupon) -> u32 {
+    struct Bits(u32);
+    impl Hasher for Bits {
+        fn write_u32(&mut self, bits: u32) {
+            self.0 = bits;
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 = bytes.try_into().map_or(0, u32::from_ne_bytes);
+        }
+        fn finish(&self) -> u64 {
+            self.0.into()
+        }
+    }
+    let mut shown = Bits(0);
+    coupon.hash(&mut shown);
+    shown.0
 }
 
-/// Layout of DataSketches' preamble (`PreambleUtil` of its reference implementation): mode in the low bits of byte 7,
-/// flags in byte 5; coupons follow at 8 (list) or 12 (set); in register mode HIP is the double at 8.
+/// Members that DataSketches keeps as a list; with one more it makes a hash set of them.
+const FEW: usize = 7;
+/// DataSketches' preamble of a list (`PreambleUtil` of its reference implementation): words of preamble, version,
+/// family, [`LG_K`], binary logarithm of the list's room, flags (compact), number of members, mode and target type.
+const LIST: [u8; 8] = [2, 1, 7, LG_K, 3, COMPACT, 0, 8];
+const COMPACT: u8 = 8;
+const EMPTY: u8 = 4;
+
+/// Coupons in ascending order: a handful of members without any memory of their own, because most sets of a darknet's
+/// roll-ups are no larger, and there are millions of them.
+#[derive(Clone, Copy, Default)]
+pub struct Few {
+    len: u8,
+    coupons: [u32; FEW],
+}
+
+impl Few {
+    fn coupons(&self) -> &[u32] {
+        &self.coupons[..usize::from(self.len)]
+    }
+
+    /// False when there is no room for a new one.
+    fn insert(&mut self, coupon: u32) -> bool {
+        let len = usize::from(self.len);
+        let Err(at) = self.coupons().binary_search(&coupon) else { return true };
+        if len == FEW {
+            return false;
+        }
+        self.coupons.copy_within(at..len, at + 1);
+        self.coupons[at] = coupon;
+        self.len += 1;
+        true
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(LIST.len() + 4 * self.coupons().len());
+        bytes.extend_from_slice(&LIST);
+        bytes[6] = self.len;
+        if self.len == 0 {
+            bytes[5] |= EMPTY;
+        }
+        self.coupons().iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+        bytes
+    }
+
+    /// Reads what [`Few::bytes`] wrote. `None` for anything else, which may still be a sketch.
+    fn read(bytes: &[u8]) -> Option<Few> {
+        let (head, rest) = bytes.split_first_chunk::<8>()?;
+        let len = head[6];
+        let flags = if len == 0 { COMPACT | EMPTY } else { COMPACT };
+        let ours = head[..5] == LIST[..5] && head[5] == flags && head[7] == LIST[7];
+        if !ours || usize::from(len) > FEW || rest.len() != 4 * usize::from(len) {
+            return None;
+        }
+        let mut few = Few { len, coupons: [0; FEW] };
+        for (slot, bytes) in few.coupons.iter_mut().zip(rest.chunks_exact(4)) {
+            *slot = u32::from_le_bytes(bytes.try_into().ok()?);
+        }
+        // A coupon of which the upper bits are 0 cannot be; one that is out of order is not ours.
+        let fine = few.coupons().iter().all(|coupon| coupon >> 26 != 0) && few.coupons().is_sorted_by(|a, b| a < b);
+        fine.then_some(few)
+    }
+
+    /// As the library knows it.
+    fn sketch(&self) -> HllSketch {
+        HllSketch::deserialize(&self.bytes()).expect("a list as the library writes it")
+    }
+}
+
+/// The mode stands in the low bits of byte 7, flags in byte 5; coupons follow at 8 (list) or 12 (set); in register mode
+/// HIP is the double at 8.
 fn canonical(mut bytes: Vec<u8>) -> Vec<u8> {
     const OUT_OF_ORDER: u8 = 16;
     match bytes[7] & 3 {
@@ -104,12 +205,12 @@ fn sort_words(bytes: &mut [u8]) {
 }
 
 /// The union of sketches.
-pub struct Union(HllUnion);
-
-impl Default for Union {
-    fn default() -> Self {
-        Union(HllUnion::new(LG_K).expect("LG_K is between 4 and 21"))
-    }
+#[derive(Default)]
+pub struct Union {
+    /// Members, as long as they are few.
+    few: Few,
+    /// All members, once they are more.
+    many: Option<Box<HllUnion>>,
 }
 
 /// The bytes are no sketch.
@@ -120,43 +221,64 @@ pub struct NotASketch(String);
 impl Union {
     /// Adds the members of a stored sketch.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<(), NotASketch> {
-        let sketch = HllSketch::deserialize(bytes).map_err(|error| NotASketch(error.to_string()))?;
-        self.0.update(&sketch);
+        match Few::read(bytes) {
+            Some(few) => self.merge_few(&few),
+            None => {
+                let sketch = HllSketch::deserialize(bytes).map_err(|error| NotASketch(error.to_string()))?;
+                self.many().update(&sketch);
+            }
+        }
         Ok(())
     }
 
     /// Adds the members of a sketch.
     pub fn merge_sketch(&mut self, sketch: &Sketch) {
         match sketch {
-            Sketch::Empty => {}
-            Sketch::One(coupon) => {
-                let mut one = empty();
-                one.update_with_coupon(*coupon);
-                self.0.update(&one);
-            }
-            Sketch::Many(sketch) => self.0.update(sketch),
+            Sketch::Many(sketch) => self.many().update(sketch),
+            other => self.merge_few(&other.few().unwrap_or_default()),
         }
+    }
+
+    fn merge_few(&mut self, few: &Few) {
+        let fits = self.many.is_none() && few.coupons().iter().all(|coupon| self.few.insert(*coupon));
+        if !fits && few.len > 0 {
+            self.many().update(&few.sketch());
+        }
+    }
+
+    /// The library's union, with those that were few in it.
+    fn many(&mut self) -> &mut HllUnion {
+        self.many.get_or_insert_with(|| {
+            let mut union = HllUnion::new(LG_K).expect("LG_K is between 4 and 21");
+            union.update(&self.few.sketch());
+            Box::new(union)
+        })
     }
 
     /// The estimated size of the union; the same whatever the order of merging.
     pub fn estimate(&self) -> f64 {
-        self.0.composite_estimate()
+        self.many.as_ref().map_or(f64::from(self.few.len), |union| union.composite_estimate())
     }
 
     /// The union as a stored sketch.
     pub fn bytes(&self) -> Vec<u8> {
-        canonical(self.0.to_sketch(HllType::Hll8).serialize())
+        let many = self.many.as_ref().map(|union| canonical(union.to_sketch(HllType::Hll8).serialize()));
+        many.unwrap_or_else(|| self.few.bytes())
     }
 
-    /// Bytes of memory it takes.
+    /// Bytes of memory it takes beside itself.
     pub fn size(&self) -> usize {
-        self.0.estimated_size()
+        self.many.as_ref().map_or(0, |union| union.estimated_size())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn empty() -> HllSketch {
+        HllSketch::new(LG_K, HllType::Hll8).unwrap()
+    }
 
     #[test]
     fn merging_counts_each_address_once_within_the_stated_error() {
@@ -188,6 +310,20 @@ mod tests {
                 assert!(forward.bytes() == other, "{size} members");
             }
             assert_eq!(up.estimate(), down.estimate());
+        }
+    }
+
+    #[test]
+    fn a_handful_is_written_as_the_library_writes_it() {
+        for size in 0..=FEW as u32 {
+            let (mut ours, mut theirs) = (Sketch::default(), empty());
+            for n in 0..size {
+                ours.add(Addr::v4(n));
+                theirs.update_with_coupon(coupon(Addr::v4(n)));
+            }
+            assert_eq!(ours.bytes(), canonical(theirs.serialize()), "{size} members");
+            assert_eq!(ours.estimate(), theirs.composite_estimate().round());
+            assert_eq!(Few::read(&ours.bytes()).map(|few| few.bytes()), Some(ours.bytes()));
         }
     }
 
