@@ -5,6 +5,7 @@
 //! peer's alternate, so that both see the same machine.
 
 mod lake;
+mod lures;
 
 use crate::Outcome;
 use crate::run::{cargo, installed, option, output, root, shared, step};
@@ -19,6 +20,7 @@ usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench portal [--viewers N] [--queries N] [--seconds N] [--rate N] [--built PROGRAM]
        cargo xtask bench lake [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench fleet [--sensors N] [--debug]
+       cargo xtask bench lures [--programs DIR] [--cowrie COMMAND --cowrie-at ADDR:PORT]
 
 --packets N   size of the generated day; default 10000000
 --seed N      seed of the generated day; default 2
@@ -45,6 +47,9 @@ portal        the portal in Chromium against a hub with its sample: the first pa
 --built P     this program instead of building one in release
 lake          ingest, the five questions of the shared workload and the ready-made statistics on our lake, beside DuckDB, chdb and
               polars (in NOROSHI_PYTHON, with pyarrow) on one Parquet file of the same packets; some 60 bytes a packet of disk
+lures         telnet dialogues and UDP requests per second of the server's processor time, beside Cowrie and a bare loop
+--programs    folder with noroshi-sensor and examples/flood; without it they are built in release
+--cowrie      starts Cowrie in the foreground, with telnet on the address after --cowrie-at; without it it is left out
 
 Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
 without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.
@@ -117,6 +122,9 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         Some("fleet") => return fleet(args),
         Some("lake") => return lake::run(args),
         _ => {}
+    }
+    if args.first().is_some_and(|arg| arg == "lures") {
+        return lures::run(args);
     }
     let number = |name: &str, default: u64| match option(args, name) {
         Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),

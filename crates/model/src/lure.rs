@@ -13,6 +13,12 @@ pub enum Lure {
     Ssh,
     /// The same device's web pages.
     Http,
+    /// The same device's debug bridge (Android).
+    Adb,
+    /// A Redis server without a password.
+    Redis,
+    /// The same device's UPnP control endpoint (SOAP).
+    Upnp,
     /// Any TCP port of a prefix: the handshake and the first payload, nothing more.
     Tcp,
     /// DNS.
@@ -37,10 +43,13 @@ pub enum Lure {
 
 impl Lure {
     /// All, by name.
-    pub const ALL: [Lure; 13] = [
+    pub const ALL: [Lure; 16] = [
         Lure::Telnet,
         Lure::Ssh,
         Lure::Http,
+        Lure::Adb,
+        Lure::Redis,
+        Lure::Upnp,
         Lure::Tcp,
         Lure::Dns,
         Lure::Ntp,
@@ -59,6 +68,9 @@ impl Lure {
             Lure::Telnet => "telnet",
             Lure::Ssh => "ssh",
             Lure::Http => "http",
+            Lure::Adb => "adb",
+            Lure::Redis => "redis",
+            Lure::Upnp => "upnp",
             Lure::Tcp => "tcp",
             Lure::Dns => "dns",
             Lure::Ntp => "ntp",
@@ -79,7 +91,7 @@ impl Lure {
 
     /// Whether visitors hold a dialogue over TCP (rather than send datagrams).
     pub const fn is_dialogue(self) -> bool {
-        matches!(self, Lure::Telnet | Lure::Ssh | Lure::Http)
+        matches!(self, Lure::Telnet | Lure::Ssh | Lure::Http | Lure::Adb | Lure::Redis | Lure::Upnp)
     }
 }
 

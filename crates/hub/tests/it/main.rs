@@ -7,6 +7,7 @@ mod equality;
 mod evil;
 mod exchange;
 mod flight_sql;
+mod leaks;
 mod live;
 mod lures;
 mod portal;

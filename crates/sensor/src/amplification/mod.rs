@@ -32,6 +32,7 @@ pub use budget::{Bounds, Budget};
 pub use honeypot::{Arrival, Honeypot};
 pub use persona::Persona;
 pub use server::{Bound, Config, ServeError, Service, Tally, bind, serve};
+pub use ssdp::server as upnp_server;
 
 use noroshi_model::finding::Vector;
 use noroshi_model::{Addr, Nanos};

@@ -25,7 +25,8 @@ pub enum Fetch {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Credential(pub String, pub String);
 
-/// A device as its TOML file describes it; texts may hold `{host}`, `{mac}`, `{serial}`, `{build}`.
+/// A device as its TOML file describes it; texts may hold `{host}`, `{mac}`, `{serial}`, `{build}`. What a model is
+/// recognised by may be several things, parted by ` | `: each sensor has one of them.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Device {
@@ -59,7 +60,7 @@ pub struct Device {
     pub prompt: String,
     /// What the shell calls itself in errors.
     pub shell: String,
-    /// SSH identification, without `SSH-2.0-`.
+    /// SSH identification, without `SSH-2.0-`: of software that offers the key and algorithms of our library.
     pub ssh: String,
     /// HTTP `Server` header.
     pub http_server: String,
@@ -142,6 +143,12 @@ impl Device {
                 *text = text.replace(mark, value);
             }
         };
+        for (what, text) in
+            [("ssh", &mut self.ssh), ("http.server", &mut self.http_server), ("http.title", &mut self.http_title)]
+        {
+            let choices: Vec<&str> = text.split(" | ").collect();
+            *text = persona.pick(what, &choices).to_owned();
+        }
         let texts = [
             &mut self.version,
             &mut self.busybox,
@@ -173,7 +180,28 @@ pub struct Dressed {
     pub base: Arc<super::files::Tree>,
 }
 
+/// Times that a visitor can measure, drawn for each sensor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Timing {
+    /// Milliseconds until a wrong password is refused.
+    pub refusal: u32,
+    /// Percent of the limit after which silence ends a dialogue.
+    pub idle_percent: u32,
+    /// Percent of the limit after which any dialogue ends.
+    pub end_percent: u32,
+}
+
 impl Dressed {
+    /// Its times.
+    pub fn timing(&self) -> Timing {
+        let number = |what: &str, low, high| self.persona.between(what, low, high) as u32;
+        Timing {
+            refusal: number("time.refusal", 700, 3_200),
+            idle_percent: number("time.idle", 60, 101),
+            end_percent: number("time.end", 60, 101),
+        }
+    }
+
     /// Whether a login opens the door: its credentials at once, any other from the third or fourth try on, as weak
     /// devices with unknown passwords would seem to a guesser; which of the two is the sensor's own.
     pub fn accepts(&self, user: &str, password: &str, tried: usize) -> bool {

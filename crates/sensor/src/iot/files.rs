@@ -180,6 +180,18 @@ impl Files {
         true
     }
 
+    /// Puts a file down wherever it is said to go: folders on the way are made. What a real device of the kind would have is
+    /// not known, and what visitors leave is to be kept.
+    pub fn put(&mut self, path: &str, content: &[u8], append: bool) -> bool {
+        for (at, _) in path.match_indices('/').skip(1) {
+            let folder = &path[..at];
+            if !self.is_directory(folder) {
+                self.make_directory(folder);
+            }
+        }
+        self.write(path, content, append)
+    }
+
     /// Makes a directory; false when something stands there already or the folder is missing.
     pub fn make_directory(&mut self, path: &str) -> bool {
         if self.get(path).is_some() || self.changed.len() >= self.limits.files {

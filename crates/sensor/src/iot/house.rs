@@ -6,7 +6,7 @@ use super::dialogue::{Ends, Finished};
 use super::limits::Limits;
 #[cfg(feature = "ssh")]
 use super::ssh;
-use super::{http, telnet};
+use super::{adb, http, redis, telnet, upnp};
 use crate::amplification::Persona;
 use noroshi_model::lure::Lure;
 use noroshi_model::{Addr, Nanos};
@@ -87,6 +87,8 @@ pub struct Reply {
     pub bytes: Vec<u8>,
     /// Seconds that the device takes before.
     pub seconds: u32,
+    /// Milliseconds more.
+    pub millis: u32,
     /// The connection ends.
     pub close: bool,
 }
@@ -244,9 +246,14 @@ impl House {
         let over = match lure {
             #[cfg(feature = "ssh")]
             Lure::Ssh => ssh::visit(&self, stream, &ends, id, begun, shutdown).await,
-            Lure::Http => {
-                let talk = http::Talk::new(device, limits, &ends, id, begun);
-                self.converse(stream, Box::new(talk), &[], shutdown).await
+            Lure::Http | Lure::Adb | Lure::Redis | Lure::Upnp => {
+                let talk: Box<dyn Talking> = match lure {
+                    Lure::Adb => Box::new(adb::Talk::new(device, limits, &ends, id, begun)),
+                    Lure::Redis => Box::new(redis::Talk::new(device, limits, &ends, id, begun)),
+                    Lure::Upnp => Box::new(upnp::Talk::new(device, limits, &ends, id, begun)),
+                    _ => Box::new(http::Talk::new(device, limits, &ends, id, begun)),
+                };
+                self.converse(stream, talk, &[], shutdown).await
             }
             _ => {
                 let (talk, first) = telnet::Talk::new(device, limits, &ends, id, begun);
@@ -260,7 +267,8 @@ impl House {
 
     /// Seconds a whole dialogue may take.
     pub(super) fn patience(&self) -> Duration {
-        Duration::from_secs(u64::from(self.config.limits.seconds))
+        let all = u64::from(self.config.limits.seconds);
+        Duration::from_millis(all * 10 * u64::from(self.device.timing().end_percent))
     }
 
     async fn converse(
@@ -282,7 +290,8 @@ impl House {
     }
 
     async fn talk(&self, stream: &mut TcpStream, talk: &mut dyn Talking, first: &[u8]) {
-        let idle = Duration::from_secs(u64::from(self.config.limits.idle_seconds));
+        let silence = u64::from(self.config.limits.idle_seconds);
+        let idle = Duration::from_millis(silence * 10 * u64::from(self.device.timing().idle_percent));
         let patience = Duration::from_secs(WRITE_SECONDS);
         if !matches!(tokio::time::timeout(patience, stream.write_all(first)).await, Ok(Ok(()))) {
             return;
@@ -290,8 +299,9 @@ impl House {
         let mut buffer = [0u8; 1_024];
         while let Ok(Ok(length @ 1..)) = tokio::time::timeout(idle, stream.read(&mut buffer)).await {
             let reply = talk.feed(&buffer[..length], now());
-            if reply.seconds > 0 && !self.config.hasty {
-                tokio::time::sleep(Duration::from_secs(u64::from(reply.seconds.min(60)))).await;
+            if (reply.seconds, reply.millis) != (0, 0) && !self.config.hasty {
+                let wait = u64::from(reply.seconds.min(60)) * 1_000 + u64::from(reply.millis.min(60_000));
+                tokio::time::sleep(Duration::from_millis(wait)).await;
             }
             if !matches!(tokio::time::timeout(patience, stream.write_all(&reply.bytes)).await, Ok(Ok(())))
                 || reply.close

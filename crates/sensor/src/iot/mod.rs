@@ -1,7 +1,7 @@
 //! The device honeypot: what IoT malware takes for a router, a camera or a recorder.
 //!
 //! ```text
-//!  client ⇄ telnet / ssh / http ⇄ Dialogue (limits, recording) ⇄ Shell (emulated: no process, no file, no connection)
+//!  client ⇄ telnet / ssh / http / adb / redis / upnp ⇄ Dialogue (limits, recording) ⇄ Shell (emulated: no process, no file, no connection)
 //!                                        └────────▶ Session row, recording, files left behind
 //! ```
 //!
@@ -9,6 +9,7 @@
 //! addresses to fetch from are written down and never contacted. No code below this module opens an outgoing
 //! connection; a test reads the sources for it, and the process that runs the lures is denied the system call.
 
+pub mod adb;
 pub mod device;
 pub mod dialogue;
 pub mod files;
@@ -16,9 +17,13 @@ pub mod house;
 pub mod http;
 pub mod limits;
 pub mod recording;
+pub mod redis;
 pub mod shell;
 pub mod ssh;
 pub mod telnet;
+pub mod upnp;
+#[cfg(test)]
+mod tests;
 pub mod urls;
 
 pub use device::Device;

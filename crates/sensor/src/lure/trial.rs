@@ -29,6 +29,15 @@ pub struct LureArgs {
     /// Where the device's web server listens; may be given several times.
     #[arg(long, value_name = "ADDR:PORT")]
     http: Vec<SocketAddr>,
+    /// Where the device's debug bridge listens; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT")]
+    adb: Vec<SocketAddr>,
+    /// Where a Redis server listens; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT")]
+    redis: Vec<SocketAddr>,
+    /// Where the device's UPnP control endpoint listens; may be given several times.
+    #[arg(long, value_name = "ADDR:PORT")]
+    upnp: Vec<SocketAddr>,
     /// Device persona: router, camera, recorder, or a TOML file.
     #[arg(long, default_value = "router")]
     persona: String,
@@ -80,7 +89,14 @@ fn service(text: &str) -> Result<Service, String> {
 /// Serves until `shutdown`; rows go to `out`.
 pub async fn run(args: LureArgs, shutdown: CancellationToken, out: &mut dyn Write) -> Result<(), LureError> {
     noroshi_wire::raise_descriptors();
-    let doors = [(Lure::Telnet, &args.telnet), (Lure::Ssh, &args.ssh), (Lure::Http, &args.http)];
+    let doors = [
+        (Lure::Telnet, &args.telnet),
+        (Lure::Ssh, &args.ssh),
+        (Lure::Http, &args.http),
+        (Lure::Adb, &args.adb),
+        (Lure::Redis, &args.redis),
+        (Lure::Upnp, &args.upnp),
+    ];
     let doors: Vec<(Lure, SocketAddr)> =
         doors.into_iter().flat_map(|(lure, listens)| listens.iter().map(move |listen| (lure, *listen))).collect();
     let listens = args.service.iter().map(|service| service.listen).chain(doors.iter().map(|(_, listen)| *listen));

@@ -37,7 +37,7 @@ fn protocol(lure: Lure) -> Option<Protocol> {
         Lure::Coap => Protocol::Coap,
         Lure::WsDiscovery => Protocol::WsDiscovery,
         Lure::Generic => Protocol::Generic,
-        Lure::Telnet | Lure::Ssh | Lure::Http | Lure::Tcp => return None,
+        Lure::Telnet | Lure::Ssh | Lure::Http | Lure::Adb | Lure::Redis | Lure::Upnp | Lure::Tcp => return None,
     })
 }
 

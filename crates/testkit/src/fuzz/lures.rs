@@ -9,7 +9,7 @@ use noroshi_sensor::iot::dialogue::Ends;
 use noroshi_sensor::iot::files::Files;
 use noroshi_sensor::iot::house::Talking;
 use noroshi_sensor::iot::ssh::{ScpSink, SftpServer, hassh};
-use noroshi_sensor::iot::{Device, Limits, http, telnet};
+use noroshi_sensor::iot::{Device, Limits, adb, http, redis, telnet, upnp};
 use std::sync::{Arc, LazyLock};
 
 static DEVICE: LazyLock<Arc<Dressed>> =
@@ -36,6 +36,21 @@ pub fn telnet(bytes: &[u8]) {
 /// A web visitor.
 pub fn http(bytes: &[u8]) {
     talk(Box::new(http::Talk::new(DEVICE.clone(), Limits::default(), &ends(), "1".into(), NOW)), bytes);
+}
+
+/// A visitor of the debug bridge.
+pub fn adb(bytes: &[u8]) {
+    talk(Box::new(adb::Talk::new(DEVICE.clone(), Limits::default(), &ends(), "1".into(), NOW)), bytes);
+}
+
+/// A visitor of the Redis server.
+pub fn redis(bytes: &[u8]) {
+    talk(Box::new(redis::Talk::new(DEVICE.clone(), Limits::default(), &ends(), "1".into(), NOW)), bytes);
+}
+
+/// A visitor of the UPnP control endpoint.
+pub fn upnp(bytes: &[u8]) {
+    talk(Box::new(upnp::Talk::new(DEVICE.clone(), Limits::default(), &ends(), "1".into(), NOW)), bytes);
 }
 
 /// First bytes of an SSH client, then its bytes as SFTP and as scp.

@@ -93,15 +93,21 @@ fn control(version: u8, opcode: u8, sequence: u16, association: u16, question: &
                 format!("precision=-{}", persona.between("ntp.precision-text", 18, 24)),
                 format!("peer={}", persona.between("ntp.association", 0x1000, 0xf000)),
             ];
-            let mut text = String::new();
-            for part in all.iter().filter(|part| part.len() + 2 < room) {
-                if text.len() + part.len() + 2 > room {
-                    break;
-                }
-                text.push_str(if text.is_empty() { "" } else { ", " });
-                text.push_str(part);
-            }
-            text.into_bytes()
+            pairs(&all, room)
+        }
+        (2, peer) if u64::from(peer) == persona.between("ntp.association", 0x1000, 0xf000) => {
+            let [a, b, c, d] = upstream(persona);
+            let room = reply_cap(super::super::Protocol::Ntp, question.payload.len()).saturating_sub(12);
+            // What `ntpq -p` prints, the most telling first.
+            let all = [
+                format!("srcadr={a}.{b}.{c}.{d}"),
+                format!("stratum={}", stratum(persona) - 1),
+                "hmode=3, hpoll=10, reach=377".to_owned(),
+                format!("delay=0.{:03}", persona.between("ntp.peer-delay", 180, 990)),
+                format!("offset=-0.{:03}", persona.between("ntp.peer-offset", 10, 900)),
+                format!("jitter=0.{:03}", persona.between("ntp.peer-jitter", 10, 400)),
+            ];
+            pairs(&all, room)
         }
         // Others need a key or a nonce; a server answers with an error that is no larger than the request.
         _ => return Some(control_header(version, 0x80 | 0x40 | opcode, sequence, 0x0500, association, 0)),
@@ -111,6 +117,19 @@ fn control(version: u8, opcode: u8, sequence: u16, association: u16, question: &
     out.extend(&data);
     out.resize(out.len().next_multiple_of(4), 0);
     Some(out)
+}
+
+/// As many variables as there is room for, in their order.
+fn pairs(all: &[String], room: usize) -> Vec<u8> {
+    let mut text = String::new();
+    for part in all.iter().filter(|part| part.len() + 2 < room) {
+        if text.len() + part.len() + 2 > room {
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { ", " });
+        text.push_str(part);
+    }
+    text.into_bytes()
 }
 
 fn control_header(version: u8, operation: u8, sequence: u16, status: u16, association: u16, count: u16) -> Vec<u8> {

@@ -5,6 +5,8 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+pub use reply::server;
+
 use super::{Answer, Heard, Question, hash, printable};
 use noroshi_model::finding::Vector;
 

@@ -9,7 +9,8 @@ const TARGETS: [&str; 3] = [
     "urn:schemas-upnp-org:service:WANIPConnection:1",
 ];
 
-fn server(persona: &Persona) -> &str {
+/// What the device calls its software, also at its control endpoint.
+pub fn server(persona: &Persona) -> &str {
     persona.pick(
         "ssdp.server",
         &[

@@ -6,7 +6,8 @@ mod parser;
 #[cfg(test)]
 mod tests;
 
-pub use parser::{Request, parse};
+pub use pages::{exploit, http_date};
+pub use parser::{Request, decoded, parse};
 
 use super::device::Dressed;
 use super::dialogue::{Dialogue, Ends, Finished};

@@ -149,7 +149,7 @@ pub fn encode(device: &Dressed, request: &Request, page: &Page, close: bool, now
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
-fn http_date(now: Nanos) -> String {
+pub fn http_date(now: Nanos) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let text = now.rfc3339();

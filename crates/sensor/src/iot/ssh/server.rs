@@ -32,15 +32,18 @@ impl Identity {
         }
         let pair = KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed));
         let key = PrivateKey::new(pair, "").expect("an Ed25519 pair is a key");
-        let wait = |seconds| if hasty { Duration::ZERO } else { Duration::from_secs(seconds) };
+        let timing = device.timing();
+        let refusal = if hasty { Duration::ZERO } else { Duration::from_millis(u64::from(timing.refusal)) };
         let config = Config {
             server_id: SshId::Standard(Cow::Owned(format!("SSH-2.0-{}", device.device.ssh))),
             methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
-            auth_rejection_time: wait(1),
+            auth_rejection_time: refusal,
             auth_rejection_time_initial: Some(Duration::ZERO),
             keys: vec![key],
             max_auth_attempts: limits.logins,
-            inactivity_timeout: Some(Duration::from_secs(u64::from(limits.idle_seconds))),
+            inactivity_timeout: Some(Duration::from_millis(
+                u64::from(limits.idle_seconds) * 10 * u64::from(timing.idle_percent),
+            )),
             window_size: 256 << 10,
             channel_buffer_size: 8,
             preferred: preferred(),

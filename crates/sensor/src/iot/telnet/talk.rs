@@ -85,7 +85,7 @@ impl Talk {
                     reply.bytes.extend(device.prompt.as_bytes());
                     return;
                 }
-                reply.seconds += 1;
+                reply.millis += self.dialogue.device.timing().refusal;
                 reply.bytes.extend(device.refused.as_bytes());
                 reply.close = !self.dialogue.may_login();
                 reply.bytes.extend(device.login.as_bytes());
