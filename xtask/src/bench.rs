@@ -121,10 +121,8 @@ pub(crate) fn run(args: &[String]) -> Outcome {
         Some("warning") => return warning(args),
         Some("fleet") => return fleet(args),
         Some("lake") => return lake::run(args),
+        Some("lures") => return lures::run(args),
         _ => {}
-    }
-    if args.first().is_some_and(|arg| arg == "lures") {
-        return lures::run(args);
     }
     let number = |name: &str, default: u64| match option(args, name) {
         Some(text) => text.parse::<u64>().map_err(|_| format!("{name} wants a whole number, not `{text}`")),
