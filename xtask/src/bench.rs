@@ -57,12 +57,20 @@ without the hub. Peers (nfpcapd, argus, tshark) are measured where they are inst
 example: cargo xtask bench --packets 1000000 --runs 5
 ";
 
+/// The bare flow table that others are compared with.
+const FLOOR: &str = "floor flow";
+/// All detectors, on one thread and on two.
+const ANALYZE: &str = "noroshi analyze";
+const TWO: &str = "noroshi analyze, two threads";
+
 /// What is measured.
 struct Contender {
     name: &'static str,
     command: Vec<String>,
     /// CPU seconds of each run.
     seconds: Vec<f64>,
+    /// Seconds that each run took.
+    elapsed: Vec<f64>,
     /// Most resident memory of a run, MiB.
     peak: f64,
 }
@@ -167,16 +175,24 @@ fn generate(folder: &Path, shared: &Path, packets: u64, seed: u64) -> Result<Pat
 fn contenders(folder: &Path, day: &Path) -> Result<Vec<Contender>, String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let day = text(day);
-    let noroshi = text(&root().join("target/release/noroshi"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let noroshi = text(&target.join("release/noroshi"));
     let at = |name: &str| text(&folder.join(name));
     let flows = folder.join("nfpcapd");
     std::fs::create_dir_all(&flows).map_err(|e| format!("{}: {e}", flows.display()))?;
     let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let ours = |command: &str, arguments: &str, to: &str| {
+        let mut words = owned(&[&noroshi, command, &day]);
+        words.extend(arguments.split(' ').map(str::to_owned));
+        words.extend(["--output".to_owned(), at(to)]);
+        words
+    };
     let mut list = vec![
         ("floor walk", owned(&[&at("floor"), "walk", &day])),
-        ("floor flow", owned(&[&at("floor"), "flow", &day])),
-        ("noroshi analyze", owned(&[&noroshi, "analyze", &day, "--format", "json", "--output", &at("report.json")])),
-        ("noroshi packets", owned(&[&noroshi, "packets", &day, "--format", "parquet", "--output", &at("day.parquet")])),
+        (FLOOR, owned(&[&at("floor"), "flow", &day])),
+        (ANALYZE, ours("analyze", "--format json --threads 1", "1.json")),
+        (TWO, ours("analyze", "--format json --threads 2", "2.json")),
+        ("noroshi packets", ours("packets", "--format parquet --threads 1", "day.parquet")),
     ];
     let peers = [
         ("nfpcapd", owned(&["nfpcapd", "-r", &day, "-l", &text(&flows)])),
@@ -193,7 +209,8 @@ fn contenders(folder: &Path, day: &Path) -> Result<Vec<Contender>, String> {
             println!("{name} is not installed and is left out");
         }
     }
-    Ok(list.into_iter().map(|(name, command)| Contender { name, command, seconds: Vec::new(), peak: 0.0 }).collect())
+    let contender = |(name, command)| Contender { name, command, seconds: Vec::new(), elapsed: Vec::new(), peak: 0.0 };
+    Ok(list.into_iter().map(contender).collect())
 }
 
 /// One run: CPU seconds from bash's `times` of its children, peak memory from GNU time where it is installed.
@@ -202,11 +219,11 @@ fn measure(contender: &mut Contender) -> Outcome {
     let (program, rest) = contender.command.split_first().ok_or("nothing to run")?;
     let mut command = if timer.is_file() {
         let mut command = Command::new(timer);
-        command.args(["-f", "%U %S %M", program]);
+        command.args(["-f", "%U %S %M %e", program]);
         command
     } else {
         let mut command = Command::new("bash");
-        command.args(["-c", "TIMEFORMAT='%U %S 0'; time \"$@\" 2>/dev/null", "bash", program]);
+        command.args(["-c", "TIMEFORMAT='%U %S 0 %R'; time \"$@\" 2>/dev/null", "bash", program]);
         command
     };
     let out = command.args(rest).current_dir(root()).stdin(Stdio::null()).stdout(Stdio::null()).output();
@@ -216,8 +233,11 @@ fn measure(contender: &mut Contender) -> Outcome {
         return Err(format!("{} failed ({}): {}", contender.name, out.status, said.trim_end()));
     }
     let figures: Vec<f64> = said.lines().last().unwrap_or("").split(' ').filter_map(|word| word.parse().ok()).collect();
-    let [user, system, peak] = figures[..] else { return Err(format!("{}: no times in `{said}`", contender.name)) };
+    let [user, system, peak, elapsed] = figures[..] else {
+        return Err(format!("{}: no times in `{said}`", contender.name));
+    };
     contender.seconds.push(user + system);
+    contender.elapsed.push(elapsed);
     contender.peak = contender.peak.max(peak / 1024.0);
     Ok(())
 }
@@ -233,7 +253,12 @@ fn report(contenders: &[Contender], packets: u64, seed: u64, runs: u64) {
     for (name, program, args) in [("machine", "uname", &["-srm"][..]), ("rustc", "rustc", &["--version"])] {
         println!("{name}: {}", output(Command::new(program).args(args)).unwrap_or_default().trim());
     }
-    println!("\n| program | CPU s | M packets per CPU s | peak MiB | least to most |\n|---|---|---|---|---|");
+    let median_of = |name: &str, times: fn(&Contender) -> &Vec<f64>| {
+        contenders.iter().find(|contender| contender.name == name).map(|contender| median(times(contender)))
+    };
+    let floor = median_of(FLOOR, |contender| &contender.seconds).unwrap_or(0.0).max(0.001);
+    println!("\n| program | CPU s | of floor flow | M packets per CPU s | peak MiB | least to most |");
+    println!("|---|---|---|---|---|---|");
     for contender in contenders {
         // tshark reads no more than its first packets here: all of them would take hours.
         let read = if contender.name == "tshark" { packets.min(200_000) } else { packets };
@@ -242,6 +267,13 @@ fn report(contenders: &[Contender], packets: u64, seed: u64, runs: u64) {
         let most = contender.seconds.iter().copied().fold(0.0, f64::max);
         let rate = read as f64 / seconds / 1e6;
         let peak = if contender.peak > 0.0 { format!("{:.0}", contender.peak) } else { "-".to_owned() };
-        println!("| {} | {seconds:.2} | {rate:.2} | {peak} | {least:.2} to {most:.2} |", contender.name);
+        let ratio = seconds / floor * packets as f64 / read as f64;
+        println!("| {} | {seconds:.2} | {ratio:.1} | {rate:.2} | {peak} | {least:.2} to {most:.2} |", contender.name);
+    }
+    let elapsed = |name: &str| median_of(name, |contender| &contender.elapsed);
+    if let (Some(one), Some(two)) = (elapsed(ANALYZE), elapsed(TWO)) {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or("unknown");
+        println!("\nTwo threads take {:.2} of the time of one (wall; the load is {load} now).", two / one.max(0.001));
     }
 }
