@@ -21,9 +21,9 @@ pub mod redis;
 pub mod shell;
 pub mod ssh;
 pub mod telnet;
-pub mod upnp;
 #[cfg(test)]
 mod tests;
+pub mod upnp;
 pub mod urls;
 
 pub use device::Device;
