@@ -5,7 +5,7 @@
 //! `recvmmsg`/`sendmmsg` loop of the shared `udp_floor.c`.
 
 use noroshi_sensor::amplification::{Bounds, Config, Protocol, Service, bind};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -48,7 +48,8 @@ fn main() {
         scope.spawn(|| {
             let sockets: Vec<UdpSocket> = (0..SOURCES)
                 .map(|n| {
-                    let socket = UdpSocket::bind(([127, 1, (n % 240) as u8, 1], 0)).expect("loopback has all of 127/8");
+                    let socket = UdpSocket::bind((Ipv4Addr::new(127, 1, (n % 240) as u8, 1), 0))
+                        .expect("loopback has all of 127/8");
                     socket.connect(to).expect("loopback");
                     socket
                 })
