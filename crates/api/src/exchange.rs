@@ -250,7 +250,7 @@ async fn taxii(State(door): State<Door>, Caller(who): Caller, request: Request) 
         return Problem::new(Code::TooLarge, format!("At most {BODY_MAX} bytes.")).into_response();
     };
     let host = text(&parts.headers, header::HOST).unwrap_or_default();
-    let scheme = if door.settings.https { "https" } else { "http" };
+    let scheme = guard::scheme(door.settings.https, &host);
     let ask = TaxiiAsk {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),

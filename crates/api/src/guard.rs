@@ -3,7 +3,7 @@
 
 use crate::people::{PeopleError, same};
 use crate::problem::{Code, Problem};
-use crate::routes::Door;
+use crate::routes::{Door, LOCAL};
 use crate::scope::{Principal, Right, Via};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -137,8 +137,11 @@ fn own_origin(headers: &HeaderMap, https: bool, required: bool) -> Result<(), Pr
     let foreign = || Problem::new(Code::ForeignOrigin, "The request comes from another site.");
     match (text(header::ORIGIN), text(header::HOST)) {
         (Some(origin), Some(host)) => {
-            let scheme = if https { "https" } else { "http" };
-            if origin == format!("{scheme}://{host}") { Ok(()) } else { Err(foreign()) }
+            if origin == format!("{}://{host}", scheme(https, host)) {
+                Ok(())
+            } else {
+                Err(foreign())
+            }
         }
         (Some(_), None) => Err(foreign()),
         (None, _) if required => Err(foreign()),
@@ -146,14 +149,25 @@ fn own_origin(headers: &HeaderMap, https: bool, required: bool) -> Result<(), Pr
     }
 }
 
+/// How a host is reached: by its public name through a proxy that speaks https, if people do so at all; by the names
+/// that every machine has for itself without one.
+pub(crate) fn scheme(https: bool, host: &str) -> &'static str {
+    let local = LOCAL.iter().any(|name| name.eq_ignore_ascii_case(without_port(host)));
+    if https && !local { "https" } else { "http" }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(at) if !host.ends_with(']') => &host[..at],
+        _ => host,
+    }
+}
+
 /// Refuses requests for a host name that is not ours.
 pub async fn known_host(State(door): State<Door>, request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
-    let name = match host.rfind(':') {
-        Some(at) if !host.ends_with(']') => &host[..at],
-        _ => host,
-    };
+    let name = without_port(host);
     if door.settings.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return next.run(request).await;
     }

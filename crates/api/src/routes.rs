@@ -39,9 +39,12 @@ pub struct Settings {
     pub hosts: Vec<String>,
 }
 
+/// Names of the machine itself.
+pub(crate) const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 impl Default for Settings {
     fn default() -> Self {
-        Settings { https: false, hosts: ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec() }
+        Settings { https: false, hosts: LOCAL.map(str::to_owned).to_vec() }
     }
 }
 
