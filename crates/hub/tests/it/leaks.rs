@@ -295,7 +295,8 @@ async fn no_byte_that_leaves_holds_a_sensors_address_or_what_is_red() {
                         let text = text.replace(&format!("{place}{query}"), "");
                         let echo = query.contains("canary") || query.contains("198.18") || place.contains(SENSOR);
                         let found = canaries(&text);
-                        if !found.is_empty() && !(echo && status != 200) && !(echo && says_only(&text)) {
+                        let repeated = echo && (status != 200 || says_only(&text));
+                        if !found.is_empty() && !repeated {
                             hits.push(format!("{who} {method} {place}{query} ({status}): {found:?} {}", near(&text)));
                         }
                     }

@@ -50,24 +50,34 @@ pub(super) async fn told(connection: &mut SqliteConnection, alert: &Alert) -> Re
     Ok(())
 }
 
+/// What was said about one incident.
+struct Said {
+    /// When it was told.
+    told: Nanos,
+    /// The last word of each person.
+    last: BTreeMap<String, Answer>,
+    /// Since when it is dealt with.
+    mitigated: Option<Nanos>,
+}
+
 /// One rule while it is counted.
 #[derive(Default)]
 struct Counting {
     told: u64,
-    /// By incident: when it was told, the last word of each person, and since when it is dealt with.
-    answered: BTreeMap<String, (Nanos, BTreeMap<String, Answer>, Option<Nanos>)>,
+    /// By incident.
+    answered: BTreeMap<String, Said>,
 }
 
 impl Counting {
     fn counts(self, rule: String) -> RuleCounts {
         let mut counts = RuleCounts { rule, told: self.told, ..RuleCounts::default() };
         let mut mitigated: Vec<f64> = Vec::new();
-        for (told, words, since) in self.answered.into_values() {
+        for Said { told, last, mitigated: since } in self.answered.into_values() {
             counts.answered += 1;
-            let right = words.values().any(|last| last.verdict != "false");
+            let right = last.values().any(|word| word.verdict != "false");
             counts.right += u64::from(right);
             counts.wrong += u64::from(!right);
-            counts.known += u64::from(right && words.values().any(|last| last.verdict == "already-known"));
+            counts.known += u64::from(right && last.values().any(|word| word.verdict == "already-known"));
             if let (true, Some(since)) = (right, since) {
                 mitigated.push((since.0 - told.0).max(0) as f64 / SECOND as f64);
             }
@@ -147,12 +157,12 @@ impl Outbox {
         for row in sqlx::query(select).fetch_all(self.pool()).await? {
             let Some(rule) = rules.get_mut(row.get::<&str, _>(0)) else { continue };
             let (verdict, since): (String, Nanos) = (row.get(4), Nanos(row.get(5)));
-            let fresh = || (Nanos(row.get(2)), BTreeMap::new(), None);
-            let (_, words, mitigated) = rule.answered.entry(row.get(1)).or_insert_with(fresh);
+            let fresh = || Said { told: Nanos(row.get(2)), last: BTreeMap::new(), mitigated: None };
+            let said = rule.answered.entry(row.get(1)).or_insert_with(fresh);
             if verdict == "mitigated" {
-                *mitigated = Some(mitigated.map_or(since, |known: Nanos| known.min(since)));
+                said.mitigated = Some(said.mitigated.map_or(since, |known| known.min(since)));
             }
-            words.insert(row.get(3), Answer { verdict, since, said_at: Nanos(row.get(6)) });
+            said.last.insert(row.get(3), Answer { verdict, since, said_at: Nanos(row.get(6)) });
         }
         Ok(rules.into_iter().map(|(rule, counting)| counting.counts(rule)).collect())
     }
