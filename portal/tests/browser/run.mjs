@@ -300,12 +300,13 @@ try {
     .map((look) => () => walk(browser, portal, cookies, look));
   for (const language of ['en', 'ja']) work.push(() => broken(browser, portal, cookies, { language, theme: 'dark', width: 1440 }));
   work.push(() => hostile(browser, portal, cookies), () => firstLoad(browser, portal, cookies), () => keyboard(browser, portal, cookies), () => nothingYet(browser));
-  for (const language of ['en', 'ja']) work.push(() => tour(browser, portal, cookies, language));
   // Pages mostly wait for each other's animations and timers, so more of them than cores run at once.
   const workers = Number(process.env.NOROSHI_WORKERS ?? 4);
   await Promise.all(Array.from({ length: workers }, async () => {
     for (let next = work.shift(); next; next = work.shift()) await next();
   }));
+  // Timed, and so alone.
+  for (const language of ['en', 'ja']) await tour(browser, portal, cookies, language);
 } finally {
   portal.stop();
   await browser.close();
