@@ -18,6 +18,8 @@ const TEXT: usize = 8 << 10;
 const ANSWER: usize = 1 << 10;
 /// Bytes of all texts kept in the row: with its lists a row stays far below what one batch may carry.
 const TEXTS: usize = 512 << 10;
+/// Bytes kept of what is not of the protocol.
+const MALFORMED: usize = 256;
 
 /// Who talks to whom.
 #[derive(Clone, Debug)]
@@ -69,6 +71,8 @@ pub struct Dialogue {
     texts: usize,
     recording: Recording,
     lines: usize,
+    /// Bytes that the shell has said; they may wait to be sent.
+    said: u64,
     tried: usize,
 }
 
@@ -99,6 +103,7 @@ impl Dialogue {
             texts: 0,
             recording: Recording::new(now.seconds(), limits.recording_bytes),
             lines: 0,
+            said: 0,
             tried: 0,
         }
     }
@@ -139,6 +144,17 @@ impl Dialogue {
         fits
     }
 
+    /// Bytes that may still go to the visitor.
+    pub fn room(&self) -> usize {
+        self.limits.bytes_out.saturating_sub(self.session.bytes_out) as usize
+    }
+
+    /// Bytes that are not of the protocol; the first of them are kept.
+    pub fn malformed(&mut self, bytes: &[u8], now: Nanos) {
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MALFORMED)]).into_owned();
+        self.note(now, "malformed", json!({"data": text}));
+    }
+
     /// What the client calls itself.
     pub fn client(&mut self, name: &str, fingerprint: Option<String>) {
         self.session.client = Some(name.chars().take(255).collect());
@@ -175,7 +191,13 @@ impl Dialogue {
         }
         let text: String = String::from_utf8_lossy(line).chars().take(TEXT).collect();
         let known = self.shell.urls.len();
-        let said = self.shell.line(line, now);
+        let mut said = self.shell.line(line, now);
+        // Many lines may come in one piece, and nothing of what they say is sent before the last.
+        self.said += said.output.len() as u64;
+        if self.said > self.limits.bytes_out {
+            self.session.truncated = true;
+            said.exit = true;
+        }
         if !text.trim().is_empty() && self.session.commands.len() < STEPS && self.texts < TEXTS {
             self.session.commands.push(text.clone());
             let answer: String = String::from_utf8_lossy(&said.output).chars().take(ANSWER).collect();

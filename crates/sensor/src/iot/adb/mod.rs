@@ -61,6 +61,8 @@ pub struct Talk {
     streams: BTreeMap<u32, Stream>,
     next: u32,
     greeted: bool,
+    /// Bytes that services may still say. What they said waits for the visitor, so it is counted when it is said.
+    room: usize,
 }
 
 impl Talk {
@@ -68,7 +70,8 @@ impl Talk {
     pub fn new(device: Arc<Dressed>, limits: Limits, ends: &Ends, id: String, now: Nanos) -> Self {
         let first = device.persona.between("adb.stream", 1, 90) as u32;
         let dialogue = Dialogue::new(device, limits, ends, id, now);
-        Talk { dialogue, pending: Vec::new(), streams: BTreeMap::new(), next: first, greeted: false }
+        let room = dialogue.room();
+        Talk { dialogue, pending: Vec::new(), streams: BTreeMap::new(), next: first, greeted: false, room }
     }
 
     fn banner(&self) -> String {
@@ -170,7 +173,7 @@ impl Talk {
         match std::mem::replace(&mut stream.service, Service::Over) {
             Service::Over => {}
             Service::Sync(mut sync) => {
-                let answer = sync.take(bytes, self.dialogue.files());
+                let answer = sync.take(bytes, self.dialogue.files(), self.room);
                 stream.closing |= sync.over();
                 stream.service = Service::Sync(sync);
                 self.say(ours, &answer);
@@ -216,6 +219,10 @@ impl Talk {
 
     /// Puts bytes into a service's queue; its shells end lines as terminals do.
     fn say(&mut self, ours: u32, bytes: &[u8]) {
+        self.room = self.room.saturating_sub(bytes.len());
+        if self.room == 0 {
+            return self.dialogue.truncate();
+        }
         let Some(stream) = self.streams.get_mut(&ours) else { return };
         let bytes: Vec<u8> = match stream.service {
             Service::Sync(_) => bytes.to_vec(),
@@ -255,12 +262,11 @@ impl Talking for Talk {
                 Ok(Some((message, length))) => {
                     used += length;
                     self.take(message, now, &mut reply);
+                    reply.close |= self.room == 0 || reply.bytes.len() > self.dialogue.room();
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    let from = &self.pending[used..];
-                    let text = String::from_utf8_lossy(&from[..from.len().min(256)]).into_owned();
-                    self.dialogue.note(now, "malformed", json!({"data": text}));
+                    self.dialogue.malformed(&self.pending[used..], now);
                     reply.close = true;
                 }
             }

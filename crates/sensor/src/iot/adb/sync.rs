@@ -2,8 +2,10 @@
 
 use crate::iot::files::{Files, absolute};
 
-/// Longest path, and longest piece of a file (SYNC.TXT: 64 KiB).
+/// Longest piece of a file (SYNC.TXT).
 const PIECE_MAX: usize = 64 << 10;
+/// Longest path, with the mode behind it (SYNC.TXT).
+const PATH_MAX: usize = 1_024;
 
 /// A transfer under way.
 #[derive(Default)]
@@ -20,8 +22,8 @@ impl Sync {
         self.over
     }
 
-    /// Bytes came; what to answer.
-    pub fn take(&mut self, bytes: &[u8], files: &mut Files) -> Vec<u8> {
+    /// Bytes came; what to answer. Ends with the first answer that brings it past `room` bytes.
+    pub fn take(&mut self, bytes: &[u8], files: &mut Files, room: usize) -> Vec<u8> {
         let mut out = Vec::new();
         self.pending.extend_from_slice(bytes);
         let mut used = 0;
@@ -31,7 +33,8 @@ impl Sync {
             let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
             // In DONE the second word is a time.
             let carried = if &word == b"DONE" || &word == b"QUIT" { 0 } else { length as usize };
-            if carried > PIECE_MAX {
+            let most = if &word == b"DATA" { PIECE_MAX } else { PATH_MAX };
+            if carried > most || out.len() > room {
                 self.over = true;
                 break;
             }
@@ -56,8 +59,9 @@ impl Sync {
             }
             b"DATA" => {
                 if let Some((path, begun)) = &mut self.file {
-                    files.put(path, body, *begun);
-                    *begun = true;
+                    // Folders are made with the first piece alone: a file may come in half a million.
+                    let kept = if *begun { files.write(path, body, true) } else { files.put(path, body, false) };
+                    *begun |= kept;
                 }
             }
             b"DONE" => {

@@ -103,3 +103,36 @@ fn what_is_no_adb_ends_at_once() {
     bytes[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(talk(1).feed(&bytes, NOW).close, "a length that nobody waits for");
 }
+
+#[test]
+fn a_file_asked_for_again_and_again_waits_in_no_memory() {
+    let mut talk = talk(1);
+    send(&mut talk, Command::Connect, 0x0100_0000, 4_096, b"host::\0");
+    let ours = send(&mut talk, Command::Open, 7, 0, b"sync:\0")[0].first;
+    let word = |word: &[u8; 4], body: &[u8]| [&word[..], &(body.len() as u32).to_le_bytes(), body].concat();
+    send(&mut talk, Command::Write, 7, ours, &word(b"SEND", b"/data/x,33188"));
+    for _ in 0..16 {
+        send(&mut talk, Command::Write, 7, ours, &word(b"DATA", &[7; 60_000]));
+    }
+    send(&mut talk, Command::Write, 7, ours, &word(b"DONE", &[]));
+    // Sixteen thousand times a megabyte, asked for in one message.
+    let mut bytes = Vec::new();
+    write(&mut bytes, Command::Write, 7, ours, &word(b"RECV", b"/data/x").repeat(16_000));
+    let reply = talk.feed(&bytes, NOW);
+    let waiting: usize = talk.streams.values().flat_map(|stream| &stream.waiting).map(Vec::len).sum();
+    assert!(reply.close, "the dialogue goes on");
+    assert!(waiting + reply.bytes.len() < 2 * Limits::default().bytes_out as usize, "{waiting} bytes wait");
+    assert!(finish(talk).session.truncated);
+}
+
+#[test]
+fn a_path_longer_than_the_protocol_has_ends_the_transfer() {
+    let mut talk = talk(1);
+    send(&mut talk, Command::Connect, 0x0100_0000, 4_096, b"host::\0");
+    let ours = send(&mut talk, Command::Open, 7, 0, b"sync:\0")[0].first;
+    let path = "/a".repeat(30_000);
+    let request = [b"SEND", &(path.len() as u32).to_le_bytes()[..], path.as_bytes()].concat();
+    let said = send(&mut talk, Command::Write, 7, ours, &request);
+    assert_eq!(said.last().unwrap().command, Command::Close);
+    assert_eq!(finish(talk).samples.len(), 0);
+}

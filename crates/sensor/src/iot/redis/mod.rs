@@ -53,13 +53,11 @@ impl Talking for Talk {
                     }
                     let answer = self.store.answer(&words, &mut self.dialogue, now);
                     reply.bytes.extend(answer.bytes);
-                    reply.close = answer.close;
+                    reply.close = answer.close || reply.bytes.len() > self.dialogue.room();
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    let from = &self.pending[used..];
-                    let text = String::from_utf8_lossy(&from[..from.len().min(256)]).into_owned();
-                    self.dialogue.note(now, "malformed", json!({"data": text}));
+                    self.dialogue.malformed(&self.pending[used..], now);
                     reply.bytes.extend(format!("-ERR Protocol error: {error}\r\n").into_bytes());
                     reply.close = true;
                 }

@@ -48,17 +48,18 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         return Ok(Some((words.take(WORDS_MAX).map(<[u8]>::to_vec).collect(), at)));
     };
     let count = number(count).filter(|count| *count <= WORDS_MAX as i64).ok_or(NotRedis::Words)?;
-    let mut words = Vec::new();
+    // Copied only when the whole command is there: it may come byte by byte.
+    let mut places = Vec::new();
     for _ in 0..count.max(0) {
         let Some((head, used)) = line(&bytes[at..], 64)? else { return Ok(None) };
         let length = number(head.strip_prefix(b"$").ok_or(NotRedis::Kind)?);
         let length = length.and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= WORD_MAX).ok_or(NotRedis::Word)?;
-        let Some(word) = bytes.get(at + used..at + used + length) else { return Ok(None) };
-        if bytes.len() < at + used + length + 2 {
+        let word = at + used..at + used + length;
+        at = word.end + 2;
+        if bytes.len() < at {
             return Ok(None);
         }
-        words.push(word.to_vec());
-        at += used + length + 2;
+        places.push(word);
     }
-    Ok(Some((words, at)))
+    Ok(Some((places.into_iter().map(|word| bytes[word].to_vec()).collect(), at)))
 }

@@ -68,3 +68,13 @@ fn memory_stays_in_its_bounds() {
     assert!(ask(&mut talk, &["set", "c", &value]).starts_with("-OOM"));
     assert!(talk.finish(NOW).session.truncated);
 }
+
+#[test]
+fn many_questions_in_one_piece_are_answered_as_far_as_there_is_room() {
+    let mut talk = talk(1);
+    ask(&mut talk, &["SET", "a", &"x".repeat(500_000)]);
+    let reply = talk.feed(&b"get a\n".repeat(4_000), NOW);
+    assert!(reply.close, "the dialogue goes on");
+    assert!(reply.bytes.len() < 2 * Limits::default().bytes_out as usize, "{} bytes at once", reply.bytes.len());
+    assert!(talk.finish(NOW).session.truncated);
+}

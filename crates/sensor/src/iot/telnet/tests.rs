@@ -100,6 +100,21 @@ fn limits_end_a_dialogue_and_say_so() {
 }
 
 #[test]
+fn many_lines_in_one_piece_say_no_more_than_fits() {
+    let device = Device::shipped("camera").unwrap().dress(&Persona::new(1));
+    let (mut talk, _) = Talk::new(device, Limits::default(), &ends(), "a".into(), Nanos(0));
+    let mut lines = b"root\nxc3511\n".to_vec();
+    // Doubled sixteen times: a file of 65,536 bytes, which is then read two thousand times.
+    lines.extend(b"echo -n a > /tmp/f\n");
+    lines.extend(b"cat /tmp/f /tmp/f > /tmp/g; cat /tmp/g > /tmp/f\n".repeat(16));
+    talk.feed(&lines, Nanos(0));
+    let reply = talk.feed(&b"cat /tmp/f\n".repeat(2_000), Nanos(0));
+    assert!(reply.close, "the dialogue goes on");
+    assert!(reply.bytes.len() > 65_536, "the file is read");
+    assert!(reply.bytes.len() < 2 * Limits::default().bytes_out as usize, "{} bytes at once", reply.bytes.len());
+}
+
+#[test]
 fn hostile_streams_stay_in_budget() {
     let device = Device::shipped("router").unwrap().dress(&Persona::new(1));
     let (mut talk, _) =
