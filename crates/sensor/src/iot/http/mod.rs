@@ -22,6 +22,32 @@ const REQUEST: usize = 256 << 10;
 /// Bytes of a body that are kept as text.
 const BODY: usize = 8 << 10;
 
+/// The next whole request of what came. What is too long or no request ends the dialogue.
+pub(super) fn next_request(
+    pending: &mut Vec<u8>,
+    dialogue: &mut Dialogue,
+    now: Nanos,
+    reply: &mut Reply,
+) -> Option<Request> {
+    match parse(pending) {
+        Ok(Some((request, used))) => {
+            pending.drain(..used);
+            return Some(request);
+        }
+        Ok(None) if pending.len() > REQUEST => {
+            dialogue.truncate();
+            reply.close = true;
+        }
+        Ok(None) => {}
+        Err(_) => {
+            dialogue.malformed(pending, now);
+            reply.bytes.extend(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            reply.close = true;
+        }
+    }
+    None
+}
+
 /// One visitor.
 pub struct Talk {
     dialogue: Dialogue,
@@ -70,24 +96,10 @@ impl Talking for Talk {
     fn feed(&mut self, bytes: &[u8], now: Nanos) -> Reply {
         let mut reply = Reply { close: !self.dialogue.received(bytes, now), ..Reply::default() };
         self.pending.extend_from_slice(bytes);
-        while !reply.close {
-            match parse(&self.pending) {
-                Ok(Some((request, used))) => {
-                    self.pending.drain(..used);
-                    self.answer(&request, now, &mut reply);
-                }
-                Ok(None) if self.pending.len() > REQUEST => {
-                    self.dialogue.truncate();
-                    reply.close = true;
-                }
-                Ok(None) => break,
-                Err(_) => {
-                    let text = String::from_utf8_lossy(&self.pending[..self.pending.len().min(256)]).into_owned();
-                    self.dialogue.note(now, "malformed", json!({"data": text}));
-                    reply.bytes.extend(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-                    reply.close = true;
-                }
-            }
+        while !reply.close
+            && let Some(request) = next_request(&mut self.pending, &mut self.dialogue, now, &mut reply)
+        {
+            self.answer(&request, now, &mut reply);
         }
         reply.close |= !self.dialogue.sent(&reply.bytes, now);
         reply

@@ -8,14 +8,12 @@ mod tests;
 use super::device::Dressed;
 use super::dialogue::{Dialogue, Ends, Finished};
 use super::house::{Reply, Talking};
-use super::http::{self, Request, parse};
+use super::http::{self, Request};
 use super::limits::Limits;
 use noroshi_model::{Addr, Nanos};
 use serde_json::json;
 use std::sync::Arc;
 
-/// Largest call, head and body.
-const REQUEST: usize = 256 << 10;
 /// Bytes of a body that are kept as text.
 const BODY: usize = 8 << 10;
 
@@ -70,24 +68,10 @@ impl Talking for Talk {
     fn feed(&mut self, bytes: &[u8], now: Nanos) -> Reply {
         let mut reply = Reply { close: !self.dialogue.received(bytes, now), ..Reply::default() };
         self.pending.extend_from_slice(bytes);
-        if !reply.close {
-            match parse(&self.pending) {
-                Ok(Some((request, used))) => {
-                    self.pending.drain(..used);
-                    self.answer(&request, now, &mut reply);
-                }
-                Ok(None) if self.pending.len() > REQUEST => {
-                    self.dialogue.truncate();
-                    reply.close = true;
-                }
-                Ok(None) => {}
-                Err(_) => {
-                    let text = String::from_utf8_lossy(&self.pending[..self.pending.len().min(256)]).into_owned();
-                    self.dialogue.note(now, "malformed", json!({"data": text}));
-                    reply.bytes.extend(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-                    reply.close = true;
-                }
-            }
+        if !reply.close
+            && let Some(request) = http::next_request(&mut self.pending, &mut self.dialogue, now, &mut reply)
+        {
+            self.answer(&request, now, &mut reply);
         }
         reply.close |= !self.dialogue.sent(&reply.bytes, now);
         reply
