@@ -36,6 +36,9 @@ const BATCH: usize = 16_384;
 /// Statistics are asked on a day; the window is named so that every day of a longer lake is asked the same.
 const DAY: i64 = 86_400 * 1_000_000_000;
 
+/// Between looks at a journal that is empty or full.
+const PAUSE: Duration = Duration::from_millis(5);
+
 const LIMITS: Limits = Limits { time: Duration::from_secs(600), memory: 4 << 30, rows: 10_000_000 };
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +183,7 @@ async fn ingest(journal: &Journal, lake: &Lake, mut day: Day) -> Result<u64> {
                 if last {
                     return Ok::<_, noroshi_store::LakeError>(());
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     });
@@ -189,7 +192,7 @@ async fn ingest(journal: &Journal, lake: &Lake, mut day: Day) -> Result<u64> {
         packets += batch.last_seq + 1 - batch.first_seq;
         // A hub that lags tells its sensors to wait; so does this loop, at a quarter of a gigabyte.
         while journal.backlog().await?.1 > 256 << 20 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
         }
         journal.append(batch).await?;
     }

@@ -49,7 +49,6 @@ fn rolled(query: &Query) -> Option<Source> {
     let (grouping, key) = match field {
         Field::Dport => (Grouping::Port, "CASE WHEN proto IN (6, 17, 132) THEN port END"),
         Field::Country => (Grouping::Country, "country"),
-        Field::Network => (Grouping::Network, "network"),
         _ => return None,
     };
     let whole = query.slot_seconds.is_multiple_of(MINUTE_SECONDS) && query.filter.is_none();

@@ -15,7 +15,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use deltalake::DeltaTableError;
 use deltalake::protocol::DeltaOperation;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use noroshi_model::Nanos;
 use object_store::ObjectStoreExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -78,6 +78,7 @@ impl Lake {
                 }
             }
             for (partition, files) in partitions {
+                let files = worth_rewriting(files);
                 if files.len() >= settings.fresh_files.max(2) {
                     done.extend(self.compact_partition(table, partition, files, settings).await?);
                 }
@@ -103,17 +104,21 @@ impl Lake {
         snapshot.update_datafusion_session(&context.state()).map_err(|error| fail(error.to_string()))?;
         context.register_table("fresh", provider).map_err(engine)?;
         let stream = context.sql(&rewrite_sql(table)).await.map_err(engine)?.execute_stream().await.map_err(engine)?;
-        let schema = &table.spec.schema;
-        let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(engine)?;
-        let batches = batches.iter().map(|batch| conform(batch, schema)).collect::<Result<Vec<_>, _>>();
-        let batches = batches.map_err(|source| LakeError::Rows { table: table.spec.name, source })?;
-
+        let name = table.spec.name;
+        let mut after = 0;
+        let rows = stream.map(|batch| {
+            let batch = conform(&batch.map_err(engine)?, &table.spec.schema);
+            let batch = batch.map_err(|source| LakeError::Rows { table: name, source })?;
+            after += batch.num_rows() as u64;
+            Ok(batch)
+        });
+        // What is written is no part of the table before the commit below.
+        let adds = table.write_aside(rows, 3).await?;
         let same_rows = !matches!(table.spec.feed, Feed::Rollup(..));
-        let (before, after) = (files.iter().map(|file| file.rows).sum::<u64>(), rows(&batches));
+        let before = files.iter().map(|file| file.rows).sum::<u64>();
         if same_rows && before != after {
             return Err(fail(format!("partition {partition} has {before} rows and {after} were read")));
         }
-        let adds = table.write_aside(batches, 3).await?;
         let compacted = Compacted {
             table: table.spec.name,
             partition,
@@ -153,8 +158,14 @@ pub(super) fn bytes(files: &[LiveFile]) -> u64 {
     files.iter().map(|file| file.size).sum()
 }
 
-fn rows(batches: &[RecordBatch]) -> u64 {
-    batches.iter().map(|batch| batch.num_rows() as u64).sum()
+/// Without the files that are larger than all smaller ones together: those wait until the others have caught up, so that a
+/// row is written again a number of times that grows with the logarithm of the partition, not with its age.
+fn worth_rewriting(mut files: Vec<LiveFile>) -> Vec<LiveFile> {
+    files.sort_by_key(|file| file.size);
+    while files.split_last().is_some_and(|(largest, others)| largest.size > bytes(others)) {
+        files.pop();
+    }
+    files
 }
 
 /// How the fresh rows become the compacted ones: sorted, and for roll-ups added up.
@@ -163,14 +174,16 @@ fn rewrite_sql(table: &LakeTable) -> String {
     let Feed::Rollup(grouping, span) = table.spec.feed else {
         return format!("select {} from fresh order by {}", names.join(", "), table.spec.order);
     };
+    let set = format!("\"{}\"", grouping.set());
     let columns = names.iter().map(|name| match name.as_str() {
         "\"packets\"" | "\"bytes\"" => format!("sum({name}) {name}"),
-        "\"sources\"" | "\"destinations\"" => format!("sketch_merge({name}) {name}"),
+        "\"destinations\"" => format!("sketch_merge({name}) {name}"),
+        _ if *name == set => format!("sketch_merge({name}) {name}"),
         _ => name.clone(),
     });
     let columns: Vec<String> = columns.collect();
     let keys = grouping.key_fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ");
-    let (time, partition) = (span.word(), span.partition());
+    let (time, partition) = (span.word(), grouping.filed(span).partition());
     format!(
         "select {} from fresh group by \"{time}\", {keys}, sensor, \"{partition}\" order by \"{time}\", {keys}, sensor",
         columns.join(", ")

@@ -138,6 +138,9 @@ impl Lake {
             tables.push(LakeTable::open(&dir, spec).await?);
         }
         let lake = Lake { shared: Arc::new(Shared { dir, tables, enrich }) };
+        for table in spec::RETIRED.iter().map(|name| lake.dir().join(name)).filter(|path| path.is_dir()) {
+            tracing::warn!(table = %table.display(), "nothing reads or feeds this table any more: its folder may be deleted");
+        }
         lake.inflate_ballast();
         Ok(lake)
     }

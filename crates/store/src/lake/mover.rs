@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Journal bytes that one step takes.
-const STEP_BYTES: usize = 64 << 20;
+const STEP_BYTES: usize = 24 << 20;
 /// Tables that are written at once: their syncs wait for the same disk.
 const COMMITS: usize = 4;
 

@@ -8,7 +8,7 @@
 use super::maintain::{Compaction, conform};
 use super::spec::Feed;
 use super::table::LiveFile;
-use super::types::{NO_HOUR, from_lake};
+use super::types::{NO_HOUR, from_lake, hour_name};
 use super::{Lake, LakeError, LakeTable};
 use crate::query::Limits;
 use crate::rollup::{Grouping, PacketColumns, READ, Rollups, Span};
@@ -17,6 +17,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use deltalake::kernel::Add;
 use deltalake::protocol::{DeltaOperation, SaveMode};
+use futures::stream;
 use noroshi_model::columns::PACKETS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -38,29 +39,30 @@ impl Lake {
         let packets = self.base("packets");
         let hours: BTreeSet<String> = packets.files().await?.into_iter().map(|file| file.partition).collect();
         let Some(since) = hours.iter().find(|hour| *hour != NO_HOUR) else { return Ok(Vec::new()) };
-        let minutes = self.count_again(&hours, since).await?;
+        let finest = self.count_again(&hours, since).await?;
         let mut rebuilt = Vec::new();
-        for (grouping, mut adds) in Grouping::ALL.into_iter().zip(minutes) {
-            let table = self.rollup(grouping, Span::Minute);
-            adds.extend(self.write_rows(table, &kept_sql(table, Span::Minute, since)).await?);
-            self.replace_since(table, Span::Minute, since, adds).await?;
-            rebuilt.push(self.account(table, since).await?);
-            for span in [Span::Hour, Span::Day] {
-                let table = self.rollup(grouping, span);
-                let mut adds = self.write_rows(table, &kept_sql(table, span, since)).await?;
-                adds.extend(self.write_rows(table, &coarser_sql(grouping, span, since)).await?);
-                self.replace_since(table, span, since, adds).await?;
+        for (grouping, mut counted) in Grouping::ALL.into_iter().zip(finest) {
+            for span in grouping.spans() {
+                let table = self.rollup(grouping, *span);
+                let mut adds = self.write_rows(table, &kept_sql(grouping, *span, since)).await?;
+                match *span == grouping.finest() {
+                    true => adds.append(&mut counted),
+                    false => adds.extend(self.write_rows(table, &coarser_sql(grouping, *span, since)).await?),
+                }
+                self.replace_since(table, grouping.filed(*span), since, adds).await?;
                 rebuilt.push(self.account(table, since).await?);
             }
         }
         Ok(rebuilt)
     }
 
-    /// Counts the packets hour by hour and writes minutes that no version names yet, for each grouping.
+    /// Counts the packets hour by hour and writes rows of each grouping's finest table that no version names yet.
     async fn count_again(&self, hours: &BTreeSet<String>, since: &str) -> Result<Vec<Vec<Add>>, LakeError> {
         let mut adds: Vec<Vec<Add>> = Grouping::ALL.iter().map(|_| Vec::new()).collect();
         for hour in hours {
             let mut rollups = Rollups::default();
+            let whole = |grouping: &Grouping| hour.as_str() >= whole_since(*grouping, since).as_str();
+            let groupings: Vec<Grouping> = Grouping::ALL.into_iter().filter(whole).collect();
             for batch in self.ask(self.base("packets"), &packets_sql(hour, since)).await? {
                 let fail = |source| LakeError::Rows { table: "packets", source };
                 let sensors = batch.column_by_name("sensor").expect("the query selects it");
@@ -69,14 +71,15 @@ impl Lake {
                 let columns = PACKETS.iter().filter(|column| READ.contains(&column.name));
                 let batch = from_lake(columns, &batch).map_err(fail)?;
                 if let Some(packets) = PacketColumns::of(&batch) {
-                    rollups.add(|row| sensors.value(row), &packets, &self.shared.enrich);
+                    let groupings = groupings.iter().copied();
+                    rollups.add_for(groupings, |row| sensors.value(row), &packets, &self.shared.enrich);
                 }
             }
             for (grouping, adds) in Grouping::ALL.into_iter().zip(&mut adds) {
-                let table = self.rollup(grouping, Span::Minute);
-                let rows = rollups.rows(grouping, Span::Minute);
+                let table = self.rollup(grouping, grouping.finest());
+                let rows = rollups.rows(grouping, grouping.finest());
                 let rows = rows.map_err(|source| LakeError::Rows { table: table.spec.name, source })?;
-                adds.extend(table.write_aside(rows.into_iter().collect(), 1).await?);
+                adds.extend(table.write_aside(stream::iter(rows.map(Ok)), 1).await?);
             }
         }
         Ok(adds)
@@ -94,12 +97,12 @@ impl Lake {
         let batches = self.ask(table, sql).await?;
         let batches = batches.iter().map(|batch| conform(batch, &table.spec.schema)).collect::<Result<Vec<_>, _>>();
         let batches = batches.map_err(|source| LakeError::Rows { table: table.spec.name, source })?;
-        table.write_aside(batches.into_iter().filter(|batch| batch.num_rows() > 0).collect(), 1).await
+        table.write_aside(stream::iter(batches.into_iter().filter(|batch| batch.num_rows() > 0).map(Ok)), 1).await
     }
 
     /// Puts the new files in the place of all partitions that reach past `since`, then compacts those.
-    async fn replace_since(&self, table: &LakeTable, span: Span, since: &str, new: Vec<Add>) -> Result<(), LakeError> {
-        let first = &since[..span.partition_letters()];
+    async fn replace_since(&self, table: &LakeTable, filed: Span, since: &str, new: Vec<Add>) -> Result<(), LakeError> {
+        let first = &since[..filed.partition_letters()];
         // Letters sort after digits: rows without a time are among them.
         let affected = |file: &LiveFile| &*file.partition >= first;
         let old: Vec<LiveFile> = table.files().await?.into_iter().filter(affected).collect();
@@ -133,7 +136,7 @@ impl Lake {
 
     fn rollup(&self, grouping: Grouping, span: Span) -> &LakeTable {
         let wanted = |table: &&LakeTable| matches!(table.spec.feed, Feed::Rollup(g, s) if g == grouping && s == span);
-        self.shared.tables.iter().find(wanted).expect("every grouping has every span")
+        self.shared.tables.iter().find(wanted).expect("a span that the grouping has")
     }
 }
 
@@ -154,40 +157,55 @@ fn packets_sql(hour: &str, since: &str) -> String {
     format!("select {} from packets where hour = '{hour}'{all}", names.join(", "))
 }
 
-fn columns(table: &LakeTable) -> String {
-    table.spec.schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ")
+/// The hour from which on a grouping is counted from the packets: days that are not added up from hours begin with the
+/// first day of which no packets are missing.
+fn whole_since(grouping: Grouping, since: &str) -> String {
+    let first: noroshi_model::Nanos = format!("{since}:00:00Z").parse().unwrap_or_default();
+    match grouping.finest() {
+        Span::Day if !since.ends_with("T00") => {
+            let day = Span::Day.nanos();
+            hour_name(noroshi_model::Nanos((first.0.div_euclid(day) + 1) * day))
+        }
+        _ => since.to_owned(),
+    }
 }
 
-/// Rows of the first affected partition that are older than the packets.
-fn kept_sql(table: &LakeTable, span: Span, since: &str) -> String {
-    let first = &since[..span.partition_letters()];
-    let (time, partition) = (span.word(), span.partition());
+/// Rows of the first affected partition that are older than what is counted or added up again.
+fn kept_sql(grouping: Grouping, span: Span, since: &str) -> String {
+    let filed = grouping.filed(span);
+    let first = &since[..filed.partition_letters()];
+    let (time, partition) = (span.word(), filed.partition());
     let until = match span {
+        Span::Day if grouping.finest() == Span::Day => instant(&whole_since(grouping, since)),
         // A day that began before the oldest packets is added up again from its hours, which are whole.
         Span::Day => instant(&format!("{}T00", &since[..10])),
         Span::Minute | Span::Hour => instant(since),
     };
-    let columns = columns(table);
-    format!("select {columns} from {} where \"{partition}\" = '{first}' and \"{time}\" < {until}", table.spec.name)
+    let table = grouping.table(span);
+    let schema = crate::lake::rollup_schema(grouping, span);
+    let columns = schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ");
+    format!("select {columns} from {table} where \"{partition}\" = '{first}' and \"{time}\" < {until}")
 }
 
 /// Rows added up from the next finer table.
 fn coarser_sql(grouping: Grouping, span: Span, since: &str) -> String {
-    let finer = span.finer().expect("minutes are counted from packets");
-    let (time, from_time, from_partition) = (span.word(), finer.word(), finer.partition());
+    let finer = span.finer().expect("the finest are counted from packets");
+    let (filed, from_filed) = (grouping.filed(span), grouping.filed(finer));
+    let (time, from_time, from_partition) = (span.word(), finer.word(), from_filed.partition());
     let from = match span {
         Span::Day => instant(&format!("{}T00", &since[..10])),
         Span::Minute | Span::Hour => instant(since),
     };
     let keys = grouping.key_fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>().join(", ");
-    let letters = span.partition_letters();
+    let letters = filed.partition_letters();
     format!(
         "select date_trunc('{time}', \"{from_time}\") \"{time}\", sensor, {keys}, sum(packets) packets, \
-         sum(bytes) bytes, sketch_merge(sources) sources, sketch_merge(destinations) destinations, \
+         sum(bytes) bytes, sketch_merge({set}) {set}, sketch_merge(destinations) destinations, \
          case when \"{from_partition}\" = '{NO_HOUR}' then '{NO_HOUR}' else substr(\"{from_partition}\", 1, {letters}) \
          end \"{partition}\" from {source} where \"{from_time}\" >= {from} or \"{from_partition}\" = '{NO_HOUR}' \
          group by 1, sensor, {keys}, {group_partition}",
-        partition = span.partition(),
+        partition = filed.partition(),
+        set = grouping.set(),
         source = grouping.table(finer),
         group_partition = format_args!(
             "case when \"{from_partition}\" = '{NO_HOUR}' then '{NO_HOUR}' \

@@ -48,11 +48,16 @@ const PACKET_ENCODINGS: Encodings = &[
     ("ip_id", DELTA_BINARY_PACKED),
 ];
 
+/// Roll-ups of earlier versions, as long as the packets themselves.
+pub(crate) const RETIRED: [&str; 4] = ["minutes_networks", "hours_networks", "minutes_asns", "minutes_profiles"];
+
 /// Every table, base tables first.
 pub(crate) fn all() -> Vec<TableSpec> {
     let mut tables: Vec<TableSpec> = TABLES.iter().map(base).collect();
     tables.push(gaps());
-    tables.extend(Grouping::ALL.into_iter().flat_map(|grouping| Span::ALL.map(|span| rollup(grouping, span))));
+    tables.extend(
+        Grouping::ALL.into_iter().flat_map(|grouping| grouping.spans().iter().map(move |span| rollup(grouping, *span))),
+    );
     tables
 }
 
@@ -96,23 +101,24 @@ pub(super) fn gaps() -> TableSpec {
 }
 
 pub(crate) fn rollup(grouping: Grouping, span: Span) -> TableSpec {
+    let filed = grouping.filed(span);
     let mut fields = vec![Field::new(span.word(), timestamp(), true), Field::new("sensor", DataType::Utf8, false)];
     fields.extend(grouping.key_fields());
     fields.extend([
         Field::new("packets", DataType::Int64, false),
         Field::new("bytes", DataType::Int64, false),
-        Field::new("sources", DataType::Binary, false),
+        Field::new(grouping.set(), DataType::Binary, false),
         Field::new("destinations", DataType::Binary, false),
-        Field::new(span.partition(), DataType::Utf8, false),
+        Field::new(filed.partition(), DataType::Utf8, false),
     ]);
     TableSpec {
         name: grouping.table(span),
         feed: Feed::Rollup(grouping, span),
         schema: Arc::new(Schema::new(fields)),
-        partition: span.partition(),
+        partition: filed.partition(),
         stats_columns: format!("{},sensor", span.word()),
         encodings: &[],
         order: quoted(&[span.word()]),
-        keep_bytes: (span != Span::Day).then_some(ROLLUP_BYTES),
+        keep_bytes: (filed != Span::Day).then_some(ROLLUP_BYTES),
     }
 }

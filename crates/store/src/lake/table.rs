@@ -15,10 +15,12 @@ use deltalake::parquet::schema::types::ColumnPath;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::writer::{DeltaWriter, RecordBatchWriter};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::stream::{self, Stream, StreamExt};
 use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -142,7 +144,7 @@ impl LakeTable {
     pub async fn append(&self, batches: Vec<RecordBatch>, app: &str, row: i64) -> Result<(), LakeError> {
         let mut delta = self.delta.lock().await;
         delta.update_state().await.map_err(failed(self.spec.name, "append to"))?;
-        let adds = self.write_files(&delta, batches, 1).await?;
+        let adds = self.write_files(&delta, stream::iter(batches.into_iter().map(Ok)), 1).await?;
         self.sync(&adds).await?;
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
@@ -244,7 +246,11 @@ impl LakeTable {
     }
 
     /// Writes files that no version names yet.
-    pub async fn write_aside(&self, batches: Vec<RecordBatch>, zstd: i32) -> Result<Vec<Add>, LakeError> {
+    pub async fn write_aside(
+        &self,
+        batches: impl Stream<Item = Result<RecordBatch, LakeError>>,
+        zstd: i32,
+    ) -> Result<Vec<Add>, LakeError> {
         let delta = self.snapshot().await?;
         self.write_files(&delta, batches, zstd).await
     }
@@ -252,14 +258,15 @@ impl LakeTable {
     async fn write_files(
         &self,
         delta: &DeltaTable,
-        batches: Vec<RecordBatch>,
+        batches: impl Stream<Item = Result<RecordBatch, LakeError>>,
         zstd: i32,
     ) -> Result<Vec<Add>, LakeError> {
         let fail = failed(self.spec.name, "write files of");
         let mut writer =
             RecordBatchWriter::for_table(delta).map_err(fail)?.with_writer_properties(properties(&self.spec, zstd));
-        for batch in batches {
-            writer.write(batch).await.map_err(fail)?;
+        let mut batches = pin!(batches);
+        while let Some(batch) = batches.next().await {
+            writer.write(batch?).await.map_err(fail)?;
         }
         writer.flush().await.map_err(fail)
     }

@@ -10,6 +10,7 @@
 //! | `anonymize(address, secret)` | the address encrypted so that equal prefixes stay equal (ipcrypt-pfx) |
 //! | `tool(tool_bits)` | what the fingerprints of the packet point to |
 //! | `hex(bytes, n)` | the first n bytes in hexadecimal |
+//! | `sketch(addresses)` | a sketch of the addresses or numbers, an aggregate |
 //! | `distinct_of(sketches)` | size of the union, an aggregate |
 //! | `sketch_merge(sketches)` | the union as a sketch, an aggregate |
 //! | `sketch_estimate(sketch)` | size of one sketch |
@@ -21,13 +22,10 @@ use arrow::array::{
     StringArray, StringViewBuilder, UInt16Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type, UInt16Type};
+use arrow::datatypes::{DataType, Int64Type, UInt16Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{
-    Accumulator, AccumulatorFactoryFunction, ColumnarValue, ScalarFunctionImplementation, Signature,
-    SimpleAggregateUDF, SimpleScalarUDF, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionImplementation, Signature, SimpleScalarUDF, Volatility};
 use datafusion::prelude::SessionContext;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -64,18 +62,11 @@ pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
     scalar("tool", 1, DataType::Utf8, Arc::new(tool));
     scalar("hex", 2, DataType::Utf8, Arc::new(hex));
     scalar("sketch_estimate", 1, DataType::Int64, Arc::new(sketch_estimate));
-    for (name, output) in [("sketch_merge", DataType::Binary), ("distinct_of", DataType::Int64)] {
-        let estimate = output == DataType::Int64;
-        let state = vec![Arc::new(Field::new("union", DataType::Binary, true))];
-        let signature = Signature::any(1, Volatility::Immutable);
-        let merge: AccumulatorFactoryFunction =
-            Arc::new(move |_| Ok(Box::new(Merge { union: Union::default(), estimate })));
-        context.register_udaf(SimpleAggregateUDF::new_with_signature(name, signature, output, merge, state).into());
-    }
+    super::sketches::register(context);
 }
 
 /// The address in the lake's form: 4 bytes for IPv4, 16 for IPv6. Other lengths are no address.
-fn read_address(bytes: &[u8]) -> Option<Addr> {
+pub(super) fn read_address(bytes: &[u8]) -> Option<Addr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(Addr::v4(u32::from_be_bytes(v4)));
     }
@@ -175,7 +166,7 @@ fn asn(known: Enrich) -> ScalarFunctionImplementation {
     })
 }
 
-fn refused(error: impl std::fmt::Display) -> DataFusionError {
+pub(super) fn refused(error: impl std::fmt::Display) -> DataFusionError {
     DataFusionError::Plan(error.to_string())
 }
 
@@ -265,46 +256,4 @@ fn sketch_estimate(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         Ok(Some(union.estimate().round() as i64))
     };
     folded(arguments, Arc::new(values.as_binary::<i32>().iter().map(estimate).collect::<Result<Int64Array>>()?))
-}
-
-/// Aggregate over sketches: their union, or its size.
-struct Merge {
-    union: Union,
-    estimate: bool,
-}
-
-impl std::fmt::Debug for Merge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Merge").field("estimate", &self.estimate).finish_non_exhaustive()
-    }
-}
-
-impl Accumulator for Merge {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let mut merge = |bytes: &[u8]| self.union.merge(bytes).map_err(refused);
-        match values[0].data_type() {
-            DataType::BinaryView => values[0].as_binary_view().iter().flatten().try_for_each(&mut merge),
-            _ => cast(&values[0], &DataType::Binary)?.as_binary::<i32>().iter().flatten().try_for_each(&mut merge),
-        }
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![ScalarValue::Binary(Some(self.union.bytes()))])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(if self.estimate {
-            ScalarValue::Int64(Some(self.union.estimate().round() as i64))
-        } else {
-            ScalarValue::Binary(Some(self.union.bytes()))
-        })
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.union.size()
-    }
 }

@@ -9,6 +9,7 @@ mod error;
 mod functions;
 mod limits;
 mod packets;
+mod sketches;
 
 pub use error::QueryError;
 pub(crate) use error::nearest;

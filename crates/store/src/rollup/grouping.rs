@@ -2,8 +2,8 @@
 
 use super::{Origin, Span};
 use arrow::array::{
-    Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
-    StringArray,
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryArray, Int16Array, Int32Array, Int64Array, PrimitiveArray,
+    RecordBatch, StringArray,
 };
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Field, TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type,
@@ -12,7 +12,7 @@ use noroshi_model::packet::ToolBits;
 use noroshi_model::{Addr, Nanos, Prefix};
 use std::sync::Arc;
 
-/// The key of a roll-up, packed in 64 bits while counting.
+/// What a roll-up counts by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Grouping {
     /// Protocol and destination port (ICMP: its type).
@@ -27,6 +27,33 @@ pub enum Grouping {
     As,
     /// Length, time to live, TCP flags: each packet counts once for each that it has.
     Profile,
+    /// Source address.
+    Source,
+    /// Address and port that answer over TCP what they never got from here.
+    Victim,
+}
+
+/// What a packet is counted under, packed so that every grouping's fits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Key {
+    high: u64,
+    low: u64,
+    /// Port of a victim.
+    port: u32,
+}
+
+impl Key {
+    const fn small(low: u64) -> Key {
+        Key { high: 0, low, port: 0 }
+    }
+
+    const fn address(addr: Addr, port: u32) -> Key {
+        Key { high: (addr.0 >> 64) as u64, low: addr.0 as u64, port }
+    }
+
+    fn addr(self) -> Addr {
+        Addr(u128::from(self.high) << 64 | u128::from(self.low))
+    }
 }
 
 /// Set in a network key for IPv6.
@@ -40,23 +67,67 @@ const PROFILES: [&str; 3] = ["size", "ttl", "flags"];
 /// Least lengths of the classes of packet sizes, in bytes.
 const SIZES: [u32; 7] = [0, 64, 128, 256, 512, 1024, 1536];
 
-/// Tables by grouping and span.
-const TABLES: [[&str; 3]; 6] = [
-    ["minutes_ports", "hours_ports", "days_ports"],
-    ["minutes_tools", "hours_tools", "days_tools"],
-    ["minutes_networks", "hours_networks", "days_networks"],
-    ["minutes_countries", "hours_countries", "days_countries"],
-    ["minutes_asns", "hours_asns", "days_asns"],
-    ["minutes_profiles", "hours_profiles", "days_profiles"],
-];
+/// Tables by grouping and span, `{span}s_{subject}`.
+macro_rules! tables {
+    ($($subject:literal),*) => {
+        [$([concat!("minutes_", $subject), concat!("hours_", $subject), concat!("days_", $subject)]),*]
+    };
+}
+const TABLES: [[&str; 3]; 8] =
+    tables!["ports", "tools", "networks", "countries", "asns", "profiles", "sources", "victims"];
 
 impl Grouping {
-    pub(crate) const ALL: [Grouping; 6] =
-        [Grouping::Port, Grouping::Tool, Grouping::Network, Grouping::Country, Grouping::As, Grouping::Profile];
+    pub(crate) const ALL: [Grouping; 8] = [
+        Grouping::Port,
+        Grouping::Tool,
+        Grouping::Network,
+        Grouping::Country,
+        Grouping::As,
+        Grouping::Profile,
+        Grouping::Source,
+        Grouping::Victim,
+    ];
+
+    /// The spans that have a table, the finest first. On a darknet nearly every packet is its source's only one in that
+    /// minute or hour, so a finer table than these would be as long as the packets themselves; the edges of a window are
+    /// counted from those.
+    pub(crate) const fn spans(self) -> &'static [Span] {
+        match self {
+            Grouping::Port | Grouping::Tool | Grouping::Country => &Span::ALL,
+            Grouping::As | Grouping::Profile => &[Span::Hour, Span::Day],
+            Grouping::Network | Grouping::Source => &[Span::Day],
+            Grouping::Victim => &[Span::Hour],
+        }
+    }
+
+    /// The finest of them, in which packets are counted.
+    pub(crate) const fn finest(self) -> Span {
+        self.spans()[0]
+    }
+
+    /// The span whose partitions the table of `span` lies in: as that of the span, unless a year would be too much to
+    /// give up at once.
+    pub(crate) const fn filed(self, span: Span) -> Span {
+        match (self, span) {
+            (Grouping::Source, Span::Day) => Span::Hour,
+            _ => span,
+        }
+    }
 
     /// Name of the table of that span.
     pub(crate) const fn table(self, span: Span) -> &'static str {
         TABLES[self as usize][span as usize]
+    }
+
+    /// Name of the first of the two sets of a row: what sent, or, where that is the key, the ports that it sent to. The
+    /// second are the destinations.
+    pub(crate) const fn set(self) -> &'static str {
+        if self.is_by_sender() { "ports" } else { "sources" }
+    }
+
+    /// Whether the key holds the address that sent.
+    pub(crate) const fn is_by_sender(self) -> bool {
+        matches!(self, Grouping::Source | Grouping::Victim)
     }
 
     /// Lake fields of the key.
@@ -72,18 +143,23 @@ impl Grouping {
             Grouping::Profile => {
                 vec![Field::new("kind", DataType::Utf8, false), Field::new("value", DataType::Int32, false)]
             }
+            Grouping::Source => vec![Field::new("source", DataType::Binary, false)],
+            Grouping::Victim => {
+                vec![Field::new("victim", DataType::Binary, false), Field::new("victim_port", DataType::Int32, false)]
+            }
         }
     }
 
     /// The keys of a packet: none leaves the packet out.
+    #[inline]
     pub(crate) fn keys(
         self,
         packets: &PacketColumns,
         row: usize,
         source: Option<Addr>,
         origin: Origin,
-    ) -> impl Iterator<Item = u64> {
-        let one = |key: Option<u64>| [key, None, None];
+    ) -> impl Iterator<Item = Key> {
+        let one = |key: Option<u64>| [key.map(Key::small), None, None];
         let keys = match self {
             Grouping::Port => one(Some(port_key(packets, row))),
             Grouping::Tool => one(Some(u64::from(tool_index(ToolBits(packets.tool_bits.value(row)))))),
@@ -93,36 +169,111 @@ impl Grouping {
             }
             Grouping::As => one(source.map(|_| origin.asn.map_or(0, u64::from))),
             Grouping::Profile => profile_keys(packets, row),
+            Grouping::Source => [source.map(|source| Key::address(source, 0)), None, None],
+            Grouping::Victim => {
+                let port = packets.answers(row).then(|| u32::from(packets.sport.value(row)));
+                [source.zip(port).map(|(source, port)| Key::address(source, port)), None, None]
+            }
         };
         keys.into_iter().flatten()
     }
 
     /// Keys as the columns of the table.
-    pub(crate) fn key_arrays(self, keys: impl Iterator<Item = u64> + Clone) -> Vec<ArrayRef> {
+    pub(crate) fn key_arrays(self, keys: impl Iterator<Item = Key> + Clone) -> Vec<ArrayRef> {
+        let small = keys.clone().map(|key| key.low);
         let known = |key: u64| (key != 0).then_some(key);
+        let addresses = || -> ArrayRef {
+            let mut builder = BinaryBuilder::new();
+            keys.clone().for_each(|key| match key.addr().as_v4() {
+                Some(v4) => builder.append_value(v4.to_be_bytes()),
+                None => builder.append_value(key.addr().bytes()),
+            });
+            Arc::new(builder.finish())
+        };
         match self {
             Grouping::Port => {
                 let proto: Int16Array =
-                    keys.clone().map(|key| (key >> 16 != 0xff_ffff).then_some(proto_of(key))).collect();
-                let port: Int32Array = keys.map(|key| (key & HAS_PORT != 0).then_some(key as i32 & 0xffff)).collect();
+                    small.clone().map(|key| (key >> 16 != 0xff_ffff).then_some(proto_of(key))).collect();
+                let port: Int32Array = small.map(|key| (key & HAS_PORT != 0).then_some(key as i32 & 0xffff)).collect();
                 vec![Arc::new(proto), Arc::new(port)]
             }
-            Grouping::Tool => vec![Arc::new(keys.map(|key| Some(TOOLS[key as usize].1)).collect::<StringArray>())],
+            Grouping::Tool => vec![Arc::new(small.map(|key| Some(TOOLS[key as usize].1)).collect::<StringArray>())],
             Grouping::Network => {
-                vec![Arc::new(keys.map(|key| Some(network_of(key).to_string())).collect::<StringArray>())]
+                vec![Arc::new(small.map(|key| Some(network_of(key).to_string())).collect::<StringArray>())]
             }
             Grouping::Country => {
                 let code = |key: u64| String::from_utf8_lossy(&(key as u16).to_be_bytes()).into_owned();
-                vec![Arc::new(keys.map(|key| known(key).map(code)).collect::<StringArray>())]
+                vec![Arc::new(small.map(|key| known(key).map(code)).collect::<StringArray>())]
             }
-            Grouping::As => vec![Arc::new(keys.map(|key| known(key).map(|asn| asn as i64)).collect::<Int64Array>())],
+            Grouping::As => vec![Arc::new(small.map(|key| known(key).map(|asn| asn as i64)).collect::<Int64Array>())],
             Grouping::Profile => {
                 let kind = |key: u64| Some(PROFILES[(key >> 32) as usize]);
-                let kinds: StringArray = keys.clone().map(kind).collect();
-                vec![Arc::new(kinds), Arc::new(keys.map(|key| Some(key as i32)).collect::<Int32Array>())]
+                let kinds: StringArray = small.clone().map(kind).collect();
+                vec![Arc::new(kinds), Arc::new(small.map(|key| Some(key as i32)).collect::<Int32Array>())]
+            }
+            Grouping::Source => vec![addresses()],
+            Grouping::Victim => {
+                let ports: Int32Array = keys.clone().map(|key| Some(key.port as i32)).collect();
+                vec![addresses(), Arc::new(ports)]
             }
         }
     }
+
+    /// Minutes of the packets in SQL, for the part of a window that no table of the grouping covers: `columns` (of the
+    /// grouping's tables, or a part of them) and `t`, of packets that hold `condition`.
+    pub(crate) fn from_packets(self, columns: &str, condition: &str) -> String {
+        let keys: &[[&str; 2]] = match self {
+            Grouping::Port => &[["proto", "proto"], ["port", "coalesce(dport, icmp_type)"]],
+            Grouping::Tool => &[["tool", "tool(tool_bits)"]],
+            Grouping::Network => &[["network", "network(src)"]],
+            Grouping::Country => &[["country", "country(src)"]],
+            Grouping::As => &[["asn", "asn(src)"]],
+            Grouping::Source => &[["source", "src"]],
+            Grouping::Victim => &[["victim", "src"], ["victim_port", "sport"]],
+            Grouping::Profile => {
+                let size = SIZES[1..].iter().rev().map(|least| format!("when wire_len >= {least} then {least} "));
+                let size = format!("case {}else 0 end", size.collect::<String>());
+                let kinds = [
+                    ("'size'", &*size, "true"),
+                    ("'ttl'", "ttl", "ttl is not null"),
+                    ("'flags'", "tcp_flags", "tcp_flags is not null"),
+                ];
+                let parts = kinds.map(|(kind, value, has)| {
+                    minutes(&[["kind", kind], ["value", value]], self.set(), columns, &format!("{condition} and {has}"))
+                });
+                return parts.join(" union all ");
+            }
+        };
+        let counted = match self {
+            Grouping::Port | Grouping::Tool => "true",
+            Grouping::Victim => ANSWERS,
+            _ => "src is not null",
+        };
+        minutes(keys, self.set(), columns, &format!("{condition} and {counted}"))
+    }
+}
+
+/// Packets that answer: SYN-ACK or RST.
+const ANSWERS: &str = "src is not null and sport is not null and proto = 6 and \
+                                  ((tcp_flags & 18) = 18 or (tcp_flags & 4) = 4)";
+
+/// Packets that hold a condition, added up by minute and key.
+fn minutes(keys: &[[&str; 2]], set: &str, columns: &str, condition: &str) -> String {
+    let source = |column: &str| match column {
+        "packets" => "count(*)".to_owned(),
+        "bytes" => "sum(wire_len)".to_owned(),
+        "destinations" => "sketch(dst)".to_owned(),
+        _ if column == set => {
+            if set == "ports" { "sketch(coalesce(dport, icmp_type))" } else { "sketch(src)" }.to_owned()
+        }
+        _ => keys.iter().find(|[name, _]| *name == column).map_or(column, |[_, sql]| sql).to_owned(),
+    };
+    let selected: Vec<String> = columns.split(", ").map(|column| format!("{} {column}", source(column))).collect();
+    let group: String = keys.iter().map(|[_, sql]| format!(", {sql}")).collect();
+    format!(
+        "select date_trunc('minute', ts) t, {} from packets where {condition} group by date_trunc('minute', ts){group}",
+        selected.join(", ")
+    )
 }
 
 /// Protocol (8 bits above the port), then the port; a packet without an IP header is all ones above the port.
@@ -131,20 +282,14 @@ fn port_key(packets: &PacketColumns, row: usize) -> u64 {
         return 0xff_ffff << 16;
     }
     let proto = u64::from(packets.proto.value(row)) << 16;
-    if !packets.dport.is_null(row) {
-        proto | HAS_PORT | u64::from(packets.dport.value(row))
-    } else if !packets.icmp_type.is_null(row) {
-        proto | HAS_PORT | u64::from(packets.icmp_type.value(row))
-    } else {
-        proto
-    }
+    packets.port(row).map_or(proto, |port| proto | HAS_PORT | u64::from(port))
 }
 
-fn profile_keys(packets: &PacketColumns, row: usize) -> [Option<u64>; 3] {
+fn profile_keys(packets: &PacketColumns, row: usize) -> [Option<Key>; 3] {
     let class = SIZES.iter().rev().find(|least| packets.wire_len(row) >= **least).copied().unwrap_or(0);
     let ttl = (!packets.ttl.is_null(row)).then(|| 1 << 32 | u64::from(packets.ttl.value(row)));
     let flags = (!packets.tcp_flags.is_null(row)).then(|| 2 << 32 | u64::from(packets.tcp_flags.value(row)));
-    [Some(u64::from(class)), ttl, flags]
+    [Some(u64::from(class)), ttl, flags].map(|key| key.map(Key::small))
 }
 
 fn proto_of(key: u64) -> i16 {
@@ -191,6 +336,7 @@ pub(crate) struct PacketColumns {
     src: FixedSizeBinaryArray,
     dst: FixedSizeBinaryArray,
     proto: PrimitiveArray<UInt8Type>,
+    sport: PrimitiveArray<UInt16Type>,
     dport: PrimitiveArray<UInt16Type>,
     icmp_type: PrimitiveArray<UInt8Type>,
     wire_len: PrimitiveArray<UInt32Type>,
@@ -200,8 +346,8 @@ pub(crate) struct PacketColumns {
 }
 
 /// Columns that are read, by name.
-pub(crate) const READ: [&str; 11] =
-    ["ts", "sensor", "src", "dst", "proto", "dport", "icmp_type", "wire_len", "tool_bits", "ttl", "tcp_flags"];
+pub(crate) const READ: [&str; 12] =
+    ["ts", "sensor", "src", "dst", "proto", "sport", "dport", "icmp_type", "wire_len", "tool_bits", "ttl", "tcp_flags"];
 
 impl PacketColumns {
     /// `None` when the batch is not one of table `packets`.
@@ -217,6 +363,7 @@ impl PacketColumns {
             src: address("src")?,
             dst: address("dst")?,
             proto: column(batch, "proto")?,
+            sport: column(batch, "sport")?,
             dport: column(batch, "dport")?,
             icmp_type: column(batch, "icmp_type")?,
             wire_len: column(batch, "wire_len")?,
@@ -232,6 +379,24 @@ impl PacketColumns {
 
     pub fn ts(&self, row: usize) -> Option<Nanos> {
         (!self.ts.is_null(row)).then(|| Nanos(self.ts.value(row)))
+    }
+
+    /// Destination port, or the type of an ICMP packet.
+    pub fn port(&self, row: usize) -> Option<u16> {
+        if !self.dport.is_null(row) {
+            return Some(self.dport.value(row));
+        }
+        (!self.icmp_type.is_null(row)).then(|| u16::from(self.icmp_type.value(row)))
+    }
+
+    /// Whether the packet is a TCP answer ([`ANSWERS`]).
+    fn answers(&self, row: usize) -> bool {
+        let tcp = !self.proto.is_null(row) && self.proto.value(row) == 6;
+        if !tcp || self.tcp_flags.is_null(row) || self.sport.is_null(row) {
+            return false;
+        }
+        let flags = self.tcp_flags.value(row);
+        flags & 18 == 18 || flags & 4 == 4
     }
 
     pub fn wire_len(&self, row: usize) -> u32 {

@@ -2,21 +2,24 @@
 //!
 //! A move of the mover adds rows of its own; reading sums them, so the tables are as mergeable as their columns:
 //! packets and bytes add exactly, distinct sources and destinations are HyperLogLog sketches
-//! ([`sketch`]) that merge. Hours and days are added up from the minutes of the same move, so at any time the three
-//! tables of a grouping say the same, and a question takes whichever fits its window.
+//! ([`sketch`]) that merge. The spans of a grouping come from the same move, so at any time its tables say the same, and
+//! a question takes whichever fits its window. Not every grouping has every span ([`Grouping`]): what its finest table
+//! does not cover is counted from the packets.
 
 mod grouping;
 pub mod sketch;
 mod span;
 
 pub use grouping::Grouping;
+use grouping::Key;
 pub(crate) use grouping::{PacketColumns, READ, tool_name};
 pub use span::Span;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
+    ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::error::ArrowError;
+use datasketches::hll::Coupon;
 use hashbrown::HashMap;
 use noroshi_model::{Addr, Nanos};
 use sketch::{Sketch, Union};
@@ -60,21 +63,35 @@ impl Enrich {
 struct Count {
     packets: i64,
     bytes: i64,
-    sources: Sketch,
+    /// Sources, or what [`Grouping::set`] says.
+    members: Sketch,
     destinations: Sketch,
 }
 
+/// A key in a span of time at a sensor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    /// Number of the minute since 1970; `None` for packets without a time.
-    minute: Option<i64>,
-    key: u64,
+struct Cell {
+    /// Number of the minute since 1970 at which the grouping's finest span begins; `None` for packets without a time.
+    minute: Option<i32>,
     sensor: u32,
+    key: Key,
 }
 
-type Counts = HashMap<Key, Count>;
+type Counts = HashMap<Cell, Count>;
 
-/// Packets counted per minute for every grouping, in one pass.
+/// What every grouping needs of a packet.
+struct Row {
+    sensor: u32,
+    minute: Option<i32>,
+    sender: Option<Addr>,
+    origin: Origin,
+    bytes: i64,
+    source: Option<Coupon>,
+    destination: Option<Coupon>,
+    port: Option<Coupon>,
+}
+
+/// Packets counted for every grouping in its finest span, in one pass.
 #[derive(Default)]
 pub(crate) struct Rollups {
     sensors: Vec<Arc<str>>,
@@ -84,30 +101,60 @@ pub(crate) struct Rollups {
 impl Rollups {
     /// Counts the packets of a batch; `sensor` names who sent each.
     pub fn add<'a>(&mut self, sensor: impl Fn(usize) -> &'a str, packets: &PacketColumns, enrich: &Enrich) {
-        let mut last: Option<(Addr, Origin)> = None;
-        for row in 0..packets.rows() {
-            let sensor = self.sensor(sensor(row));
-            let minute = packets.ts(row).map(|ts| ts.0.div_euclid(MINUTE));
-            let addresses = packets.addresses(row);
-            let source = addresses.map(|(src, _)| src);
-            let origin = match (source, last) {
-                (None, _) => Origin::default(),
-                (Some(source), Some((known, origin))) if known == source => origin,
-                (Some(source), _) => last.insert((source, enrich.origin(source))).1,
-            };
-            let coupons = addresses.map(|(src, dst)| (sketch::coupon(src), sketch::coupon(dst)));
-            for (grouping, counts) in Grouping::ALL.into_iter().zip(&mut self.counts) {
-                for key in grouping.keys(packets, row, source, origin) {
-                    let count = counts.entry(Key { minute, key, sensor }).or_default();
+        self.add_for(Grouping::ALL, sensor, packets, enrich);
+    }
+
+    /// The same for some of the groupings.
+    pub fn add_for<'a>(
+        &mut self,
+        groupings: impl IntoIterator<Item = Grouping>,
+        sensor: impl Fn(usize) -> &'a str,
+        packets: &PacketColumns,
+        enrich: &Enrich,
+    ) {
+        let rows = self.read(sensor, packets, enrich);
+        // A grouping after the other: its table stays in the cache, and the lookups of neighbouring rows overlap.
+        for grouping in groupings {
+            let (counts, finest, by_sender) =
+                (&mut self.counts[grouping as usize], grouping.finest(), grouping.is_by_sender());
+            for (at, row) in rows.iter().enumerate() {
+                let minute = row.minute.map(|minute| finest.floor(minute));
+                let member = if by_sender { row.port } else { row.source };
+                for key in grouping.keys(packets, at, row.sender, row.origin) {
+                    let count = counts.entry(Cell { minute, sensor: row.sensor, key }).or_default();
                     count.packets += 1;
-                    count.bytes += i64::from(packets.wire_len(row));
-                    if let Some((src, dst)) = coupons {
-                        count.sources.add_coupon(src);
-                        count.destinations.add_coupon(dst);
-                    }
+                    count.bytes += row.bytes;
+                    member.into_iter().for_each(|member| count.members.add_coupon(member));
+                    row.destination.into_iter().for_each(|member| count.destinations.add_coupon(member));
                 }
             }
         }
+    }
+
+    /// What every grouping needs of each packet.
+    fn read<'a>(&mut self, sensor: impl Fn(usize) -> &'a str, packets: &PacketColumns, enrich: &Enrich) -> Vec<Row> {
+        let mut last: Option<(Addr, Origin)> = None;
+        let row = |row: usize| {
+            let addresses = packets.addresses(row);
+            let sender = addresses.map(|(src, _)| src);
+            let origin = match (sender, last) {
+                (None, _) => Origin::default(),
+                (Some(sender), Some((known, origin))) if known == sender => origin,
+                (Some(sender), _) => last.insert((sender, enrich.origin(sender))).1,
+            };
+            Row {
+                sensor: self.sensor(sensor(row)),
+                // A time in nanoseconds has fewer minutes than 31 bits.
+                minute: packets.ts(row).map(|ts| ts.0.div_euclid(MINUTE) as i32),
+                sender,
+                origin,
+                bytes: i64::from(packets.wire_len(row)),
+                source: addresses.map(|(src, _)| sketch::coupon(src)),
+                destination: addresses.map(|(_, dst)| sketch::coupon(dst)),
+                port: packets.port(row).map(|port| sketch::coupon_of_number(port.into())),
+            }
+        };
+        (0..packets.rows()).map(row).collect()
     }
 
     /// Number of the sensor; there are few, and neighbouring packets come from the same.
@@ -126,54 +173,75 @@ impl Rollups {
         if counts.is_empty() {
             return Ok(None);
         }
-        let per_span = span.nanos() / MINUTE;
-        let at = |key: &Key| key.minute.map(|minute| minute.div_euclid(per_span) * per_span);
-        let mut order: Vec<(&Key, &Count)> = counts.iter().collect();
-        let name = |key: &Key| &*self.sensors[key.sensor as usize];
-        order.sort_unstable_by(|(a, _), (b, _)| (at(a), a.key, name(a)).cmp(&(at(b), b.key, name(b))));
-        let groups: Vec<&[(&Key, &Count)]> =
-            order.chunk_by(|(a, _), (b, _)| (at(a), a.key, a.sensor) == (at(b), b.key, b.sensor)).collect();
+        let ranks = self.ranks();
+        let place = |cell: &Cell| (cell.minute.map(|minute| span.floor(minute)), cell.key, ranks[cell.sensor as usize]);
+        let mut order: Vec<(Place, &Count)> = counts.iter().map(|(cell, count)| (place(cell), count)).collect();
+        order.sort_unstable_by_key(|(place, _)| *place);
+        let groups: Vec<&[(Place, &Count)]> = order.chunk_by(|(a, _), (b, _)| a == b).collect();
         let heads = || groups.iter().map(|group| group[0].0);
+        let names: Vec<&str> = self.names();
 
-        let times: TimestampMicrosecondArray =
-            heads().map(|key| at(key).map(|minute| minute.saturating_mul(MINUTE / 1000))).collect();
-        let sensors: StringArray = heads().map(|key| Some(name(key))).collect();
+        let micros = |minute: i32| i64::from(minute).saturating_mul(MINUTE / 1000);
+        let times: TimestampMicrosecondArray = heads().map(|(minute, ..)| minute.map(micros)).collect();
+        let sensors: StringArray = heads().map(|(_, _, rank)| Some(names[rank as usize])).collect();
         let sum = |of: fn(&Count) -> i64| -> ArrayRef {
             Arc::new(groups.iter().map(|group| group.iter().map(|(_, c)| of(c)).sum::<i64>()).collect::<Int64Array>())
         };
-        let union = |of: fn(&Count) -> &Sketch| -> ArrayRef {
-            Arc::new(groups.iter().map(|group| Some(united(group, of))).collect::<BinaryArray>())
-        };
-        let partitions = partitions(heads().map(|key| key.minute), span);
+        let partitions = partitions(heads().map(|(minute, ..)| minute), grouping.filed(span));
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(times.with_timezone("UTC")), Arc::new(sensors)];
-        arrays.extend(grouping.key_arrays(heads().map(|key| key.key)));
+        arrays.extend(grouping.key_arrays(heads().map(|(_, key, _)| key)));
         arrays.push(sum(|count| count.packets));
         arrays.push(sum(|count| count.bytes));
-        arrays.push(union(|count| &count.sources));
-        arrays.push(union(|count| &count.destinations));
+        arrays.push(united(&groups, |count| &count.members));
+        arrays.push(united(&groups, |count| &count.destinations));
         arrays.push(partitions);
         RecordBatch::try_new(crate::lake::rollup_schema(grouping, span), arrays).map(Some)
     }
+
+    /// The sensors in the order of their names.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.sensors.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The place of each sensor in [`Rollups::names`].
+    fn ranks(&self) -> Vec<u32> {
+        let names = self.names();
+        let rank = |name: &Arc<str>| names.binary_search(&&**name).expect("one of them") as u32;
+        self.sensors.iter().map(rank).collect()
+    }
 }
 
-fn united(group: &[(&Key, &Count)], of: fn(&Count) -> &Sketch) -> Vec<u8> {
-    if let [(_, only)] = group {
-        return of(only).bytes();
+/// Where a row stands in its table: time, key, sensor.
+type Place = (Option<i32>, Key, u32);
+
+fn united(groups: &[&[(Place, &Count)]], of: fn(&Count) -> &Sketch) -> ArrayRef {
+    let mut sets = BinaryBuilder::with_capacity(groups.len(), groups.len() * 16);
+    let mut bytes = Vec::new();
+    for group in groups {
+        bytes.clear();
+        if let [(_, only)] = group {
+            of(only).write(&mut bytes);
+        } else {
+            let mut union = Union::default();
+            group.iter().for_each(|(_, count)| union.merge_sketch(of(count)));
+            union.write(&mut bytes);
+        }
+        sets.append_value(&bytes);
     }
-    let mut union = Union::default();
-    group.iter().for_each(|(_, count)| union.merge_sketch(of(count)));
-    union.bytes()
+    Arc::new(sets.finish())
 }
 
 /// Names of the partitions; equal minutes follow each other.
-fn partitions(minutes: impl Iterator<Item = Option<i64>>, span: Span) -> ArrayRef {
-    let mut last: Option<(Option<i64>, String)> = None;
+fn partitions(minutes: impl Iterator<Item = Option<i32>>, span: Span) -> ArrayRef {
+    let mut last: Option<(Option<i32>, String)> = None;
     let mut builder = StringBuilder::new();
     for minute in minutes {
         let name = match &last {
             Some((known, name)) if *known == minute => name,
             _ => {
-                let name = span.partition_name(minute.map(|minute| Nanos(minute.saturating_mul(MINUTE))));
+                let name = span.partition_name(minute.map(|minute| Nanos(i64::from(minute).saturating_mul(MINUTE))));
                 &last.insert((minute, name)).1
             }
         };

@@ -21,6 +21,11 @@ pub fn coupon(addr: Addr) -> Coupon {
     Coupon::from_value(addr.0)
 }
 
+/// What it keeps of a number, such as a port.
+pub fn coupon_of_number(number: i64) -> Coupon {
+    Coupon::from_value(i128::from(number))
+}
+
 /// A set of addresses of which only the size is known. Most sets of a roll-up have one member and stay small.
 #[derive(Clone, Default)]
 pub enum Sketch {
@@ -79,9 +84,16 @@ impl Sketch {
 
     /// The sketch as stored in the lake: the portable form of DataSketches.
     pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// Puts the stored form at the end.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
         match self {
-            Sketch::Many(sketch) => canonical(sketch.serialize()),
-            other => other.few().unwrap_or_default().bytes(),
+            Sketch::Many(sketch) => bytes.extend(canonical(sketch.serialize())),
+            other => other.few().unwrap_or_default().write(bytes),
         }
     }
 
@@ -147,18 +159,23 @@ impl Few {
         true
     }
 
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let mut head = LIST;
+        head[6] = self.len;
+        if self.len == 0 {
+            head[5] |= EMPTY;
+        }
+        bytes.extend_from_slice(&head);
+        self.coupons().iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+    }
+
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LIST.len() + 4 * self.coupons().len());
-        bytes.extend_from_slice(&LIST);
-        bytes[6] = self.len;
-        if self.len == 0 {
-            bytes[5] |= EMPTY;
-        }
-        self.coupons().iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+        self.write(&mut bytes);
         bytes
     }
 
-    /// Reads what [`Few::bytes`] wrote. `None` for anything else, which may still be a sketch.
+    /// Reads what [`Few::write`] wrote. `None` for anything else, which may still be a sketch.
     fn read(bytes: &[u8]) -> Option<Few> {
         let (head, rest) = bytes.split_first_chunk::<8>()?;
         let len = head[6];
@@ -210,7 +227,52 @@ pub struct Union {
     /// Members, as long as they are few.
     few: Few,
     /// All members, once they are more.
-    many: Option<Box<HllUnion>>,
+    many: Option<Box<Many>>,
+}
+
+/// Members that wait are taken over together, because the library makes a sketch of those that it is given.
+struct Many {
+    union: HllUnion,
+    waiting: Vec<u32>,
+}
+
+/// Members that wait at most.
+const WAITING: usize = 256;
+/// DataSketches' preamble of a set, as that of a [`LIST`].
+const SET: [u8; 8] = [3, 1, 7, LG_K, 5, COMPACT, 0, 9];
+/// Where in it the binary logarithm of the set's room stands. A set begins with room for 32 and doubles it when more than
+/// three quarters are taken.
+const ROOM: usize = 4;
+
+impl Many {
+    fn add(&mut self, coupons: &[u32]) {
+        self.waiting.extend_from_slice(coupons);
+        if self.waiting.len() >= WAITING {
+            self.take_over();
+        }
+    }
+
+    fn take_over(&mut self) {
+        self.waiting.sort_unstable();
+        self.waiting.dedup();
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(SET.len() + 4 + 4 * self.waiting.len());
+        bytes.extend_from_slice(&SET);
+        while 4 * self.waiting.len() > 3 << bytes[ROOM] {
+            bytes[ROOM] += 1;
+        }
+        bytes.extend_from_slice(&(self.waiting.len() as u32).to_le_bytes());
+        self.waiting.drain(..).for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+        self.union.update(&HllSketch::deserialize(&bytes).expect("a set as the library writes it"));
+    }
+
+    /// The library's union, with all that waited.
+    fn whole(&mut self) -> &HllUnion {
+        self.take_over();
+        &self.union
+    }
 }
 
 /// The bytes are no sketch.
@@ -225,7 +287,7 @@ impl Union {
             Some(few) => self.merge_few(&few),
             None => {
                 let sketch = HllSketch::deserialize(bytes).map_err(|error| NotASketch(error.to_string()))?;
-                self.many().update(&sketch);
+                self.many().union.update(&sketch);
             }
         }
         Ok(())
@@ -234,41 +296,60 @@ impl Union {
     /// Adds the members of a sketch.
     pub fn merge_sketch(&mut self, sketch: &Sketch) {
         match sketch {
-            Sketch::Many(sketch) => self.many().update(sketch),
+            Sketch::Many(sketch) => self.many().union.update(sketch),
             other => self.merge_few(&other.few().unwrap_or_default()),
+        }
+    }
+
+    /// Adds what is kept of one member.
+    pub fn add_coupon(&mut self, coupon: Coupon) {
+        let coupon = bits(coupon);
+        if self.many.is_some() || !self.few.insert(coupon) {
+            self.many().add(&[coupon]);
         }
     }
 
     fn merge_few(&mut self, few: &Few) {
         let fits = self.many.is_none() && few.coupons().iter().all(|coupon| self.few.insert(*coupon));
         if !fits && few.len > 0 {
-            self.many().update(&few.sketch());
+            self.many().add(few.coupons());
         }
     }
 
     /// The library's union, with those that were few in it.
-    fn many(&mut self) -> &mut HllUnion {
+    fn many(&mut self) -> &mut Many {
         self.many.get_or_insert_with(|| {
-            let mut union = HllUnion::new(LG_K).expect("LG_K is between 4 and 21");
-            union.update(&self.few.sketch());
-            Box::new(union)
+            let union = HllUnion::new(LG_K).expect("LG_K is between 4 and 21");
+            Box::new(Many { union, waiting: self.few.coupons().to_vec() })
         })
     }
 
     /// The estimated size of the union; the same whatever the order of merging.
-    pub fn estimate(&self) -> f64 {
-        self.many.as_ref().map_or(f64::from(self.few.len), |union| union.composite_estimate())
+    pub fn estimate(&mut self) -> f64 {
+        match &mut self.many {
+            Some(many) => many.whole().composite_estimate(),
+            None => f64::from(self.few.len),
+        }
     }
 
     /// The union as a stored sketch.
-    pub fn bytes(&self) -> Vec<u8> {
-        let many = self.many.as_ref().map(|union| canonical(union.to_sketch(HllType::Hll8).serialize()));
-        many.unwrap_or_else(|| self.few.bytes())
+    pub fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// Puts the union as a stored sketch at the end.
+    pub fn write(&mut self, bytes: &mut Vec<u8>) {
+        match &mut self.many {
+            Some(many) => bytes.extend(canonical(many.whole().to_sketch(HllType::Hll8).serialize())),
+            None => self.few.write(bytes),
+        }
     }
 
     /// Bytes of memory it takes beside itself.
     pub fn size(&self) -> usize {
-        self.many.as_ref().map_or(0, |union| union.estimated_size())
+        self.many.as_ref().map_or(0, |many| many.union.estimated_size() + 4 * many.waiting.capacity())
     }
 }
 
@@ -303,13 +384,16 @@ mod tests {
                 backward.add(Addr::v4(size - 1 - n));
                 parts[n as usize % 3].add(Addr::v4(n));
             }
-            let (mut up, mut down) = (Union::default(), Union::default());
+            let (mut up, mut down, mut single) = (Union::default(), Union::default(), Union::default());
             parts.iter().for_each(|part| up.merge_sketch(part));
             parts.iter().rev().for_each(|part| down.merge(&part.bytes()).unwrap());
-            for other in [backward.bytes(), up.bytes(), down.bytes()] {
+            (0..size).for_each(|n| single.add_coupon(coupon(Addr::v4(n * 7 % size))));
+            (0..size).for_each(|n| single.add_coupon(coupon(Addr::v4(n))));
+            for other in [backward.bytes(), up.bytes(), down.bytes(), single.bytes()] {
                 assert!(forward.bytes() == other, "{size} members");
             }
             assert_eq!(up.estimate(), down.estimate());
+            assert_eq!(up.estimate(), single.estimate());
         }
     }
 

@@ -34,6 +34,12 @@ impl Span {
         [60 * SECOND, 3600 * SECOND, 86_400 * SECOND][self as usize]
     }
 
+    /// The minute at which the span begins that holds a minute; both count from 1970.
+    pub(crate) const fn floor(self, minute: i32) -> i32 {
+        let minutes = (self.nanos() / Span::Minute.nanos()) as i32;
+        minute.div_euclid(minutes) * minutes
+    }
+
     /// The next finer one.
     pub const fn finer(self) -> Option<Span> {
         match self {

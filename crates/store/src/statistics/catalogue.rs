@@ -30,11 +30,13 @@ pub const STATISTICS: &[Statistic] = &[
         name: "top-sources",
         definition: "Source addresses by packets, with distinct destinations and ports.",
         sql: |p| {
+            let top = top(p, Grouping::Source, "source", "true", Span::Day);
+            let rows = rows(p, Grouping::Source, "source, ports, destinations", p.asked(), Span::Day);
             format!(
-                "select ip(src) source, count(*) packets, count(distinct dst) destinations, count(distinct dport) ports \
-                 from packets where src is not null and {} group by src order by packets desc, source limit {}",
-                p.scope("ts"),
-                p.limit
+                "with top as ({top}) select ip(address) source, packets, destinations, ports from (\
+                 select k.source address, k.packets packets, distinct_of(r.destinations) destinations, \
+                 distinct_of(r.ports) ports from {rows} r join top k on r.source = k.source \
+                 group by k.source, k.packets) order by packets desc, address"
             )
         },
     },
@@ -52,14 +54,14 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "backscatter-victims",
         definition: "Addresses that answer traffic they never got from here (SYN-ACK or RST, TCP), likely victims of \
-                     attacks with forged sources.",
+                     attacks with forged sources; first and last hour.",
         sql: |p| {
+            let columns = "victim, victim_port, packets, destinations";
             format!(
-                "select ip(src) victim, sport victim_port, count(*) packets, count(distinct dst) destinations, \
-                 min(ts) first, max(ts) last from packets \
-                 where proto = 6 and ((tcp_flags & 18) = 18 or (tcp_flags & 4) = 4) and {} \
-                 group by src, sport order by packets desc, victim, victim_port limit {}",
-                p.scope("ts"),
+                "select ip(victim) victim, victim_port, sum(packets) packets, distinct_of(destinations) destinations, \
+                 min(t) first, max(t) last from {} group by victim, victim_port \
+                 order by packets desc, victim, victim_port limit {}",
+                rows(p, Grouping::Victim, columns, p.asked(), Span::Hour),
                 p.limit
             )
         },
@@ -91,9 +93,11 @@ pub const STATISTICS: &[Statistic] = &[
         definition: "Sensors side by side: packets, bytes, distinct sources and destinations, first and last minute.",
         sql: |p| {
             format!(
-                "select sensor, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources, \
-                 distinct_of(destinations) destinations, min(minute) first, max(minute) last \
-                 from minutes_tools where {} group by sensor order by packets desc, sensor",
+                "select k.*, m.first, m.last from (select sensor, sum(packets) packets, sum(bytes) bytes, \
+                 distinct_of(sources) sources, distinct_of(destinations) destinations from {} group by sensor) k \
+                 join (select sensor, min(minute) first, max(minute) last from minutes_tools where {} \
+                 group by sensor) m on k.sensor = m.sensor order by packets desc, sensor",
+                rows(p, Grouping::Tool, "sensor, packets, bytes, sources, destinations", p.asked(), Span::Day),
                 p.scope("minute")
             )
         },
@@ -106,18 +110,12 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "rare-ports",
         definition: "Ports with the fewest packets, at least one: what nobody else looks at.",
-        sql: |p| {
-            format!(
-                "select proto, port, sum(packets) packets, distinct_of(sources) sources from {} \
-                 where port is not null group by proto, port order by packets, proto, port limit {}",
-                rows(p, Grouping::Port, "proto, port, packets, sources", p.asked(), Span::Day),
-                p.limit
-            )
-        },
+        sql: |p| ranking_by(p, Grouping::Port, "proto, port", "port is not null", "packets"),
     },
     Statistic {
         name: "new-ports",
-        definition: "Ports that received packets in the window (default: the last day of data) and never before it.",
+        definition: "Ports that received packets in the window (default: the last day of data) and never before it; first \
+                     hour.",
         sql: |p| newcomers(p, Grouping::Port, "proto, port", "n.port is not null"),
     },
     Statistic {
@@ -134,13 +132,14 @@ pub const STATISTICS: &[Statistic] = &[
     },
     Statistic {
         name: "first-seen-networks",
-        definition: "Source networks that sent in the window (default: the last day of data) and never before it.",
+        definition: "Source networks that sent in the window (default: the last day, UTC, of the data) and never before \
+                     it.",
         sql: |p| newcomers(p, Grouping::Network, "network", "true"),
     },
     Statistic {
         name: "returning-networks",
-        definition: "Source networks that sent in the window (default: the last day of data) after at least seven \
-                     days of silence.",
+        definition: "Source networks that sent in the window (default: the last day, UTC, of the data) after at least \
+                     seven whole days of silence; last day before, first day again.",
         sql: returning,
     },
     Statistic {
@@ -225,22 +224,43 @@ pub const STATISTICS: &[Statistic] = &[
 ];
 
 fn ranking(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
-    let columns = match grouping {
-        Grouping::Port => "proto, port, packets, bytes, sources".to_owned(),
-        _ => format!("{key}, packets, bytes, sources"),
-    };
+    ranking_by(p, grouping, key, condition, "packets desc")
+}
+
+/// The first keys in an order, then their distinct sources: sketches of the keys that nobody asked for are not merged.
+fn ranking_by(p: &Parameters, grouping: Grouping, key: &str, condition: &str, order: &str) -> String {
+    let keys: Vec<&str> = key.split(", ").collect();
+    let list = |of: &dyn Fn(&str) -> String, by: &str| keys.iter().map(|key| of(key)).collect::<Vec<_>>().join(by);
+    let (top, of_top) = (top_by(p, grouping, key, condition, Span::Day, order), list(&|key| format!("k.{key}"), ", "));
+    let rows = rows(p, grouping, &format!("{key}, sources"), p.asked(), Span::Day);
+    let same = list(&|key| format!("(r.{key} is not distinct from k.{key})"), " and ");
     format!(
-        "select {key}, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources from {} \
-         where {condition} group by {key} order by packets desc, {key} limit {}",
-        rows(p, grouping, &columns, p.asked(), Span::Day),
+        "with top as ({top}) select {of_top}, k.packets, k.bytes, distinct_of(r.sources) sources from {rows} r \
+         join top k on {same} group by {of_top}, k.packets, k.bytes order by {order}, {key}"
+    )
+}
+
+fn top(p: &Parameters, grouping: Grouping, key: &str, condition: &str, coarsest: Span) -> String {
+    top_by(p, grouping, key, condition, coarsest, "packets desc")
+}
+
+/// The first keys in an order, with packets and bytes.
+fn top_by(p: &Parameters, grouping: Grouping, key: &str, condition: &str, coarsest: Span, order: &str) -> String {
+    format!(
+        "select {key}, sum(packets) packets, sum(bytes) bytes from {} where {condition} group by {key} \
+         order by {order}, {key} limit {}",
+        rows(p, grouping, &format!("{key}, packets, bytes"), p.asked(), coarsest),
         p.limit
     )
 }
 
 /// What came before the window is only asked whether there was any, so days will do.
 fn newcomers(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
-    let (since, until) = p.window();
-    let now = rows(p, grouping, &format!("{key}, packets, sources"), (Some(since), Some(until)), Span::Minute);
+    let ((since, until), coarsest) = match grouping {
+        Grouping::Network => (p.days(), Span::Day),
+        _ => (p.window(), Span::Hour),
+    };
+    let now = rows(p, grouping, &format!("{key}, packets, sources"), (Some(since), Some(until)), coarsest);
     let before = rows(p, grouping, key, (None, Some(since)), Span::Day);
     let same: Vec<String> = key.split(", ").map(|key| format!("n.{key} = b.{key}")).collect();
     let keys: Vec<String> = key.split(", ").map(|key| format!("n.{key}")).collect();
@@ -275,26 +295,17 @@ fn against_last_week(p: &Parameters, order: &str) -> String {
 }
 
 fn returning(p: &Parameters) -> String {
-    let (since, until) = p.window();
-    let window = (Some(since), Some(until));
-    let now = rows(p, Grouping::Network, "network, packets", window, Span::Minute);
-    // The last packet before the window decides about seven days, so it is wanted to the minute, but only of the week
-    // before; of older ones days tell enough.
-    let week =
-        rows(p, Grouping::Network, "network", (Some(since.saturating_sub(WEEK_AND_DAY)), Some(since)), Span::Minute);
-    let older = rows(p, Grouping::Network, "network", (None, Some(since.saturating_sub(WEEK_AND_DAY))), Span::Hour);
+    let (since, until) = p.days();
+    let now = rows(p, Grouping::Network, "network, packets", (Some(since), Some(until)), Span::Day);
+    let before = rows(p, Grouping::Network, "network", (None, Some(since)), Span::Day);
     format!(
         "select n.network, b.last_before, n.back, n.packets from \
          (select network, min(t) back, sum(packets) packets from {now} group by network) n join \
-         (select network, max(t) last_before from (select t, network from {week} union all \
-         select t, network from {older}) group by network) b on n.network = b.network \
+         (select network, max(t) last_before from {before} group by network) b on n.network = b.network \
          where b.last_before < n.back - interval '7 days' order by packets desc, n.network limit {}",
         p.limit
     )
 }
-
-/// Past this, an hour more or less changes nothing about seven days of silence.
-const WEEK_AND_DAY: i64 = 8 * Span::Day.nanos();
 
 /// Gini coefficient from ranks: 2 Σ i·x(i) / (n Σ x) − (n + 1) / n with x ascending (Gini 1912, in the form of Sen).
 fn concentration(p: &Parameters) -> String {

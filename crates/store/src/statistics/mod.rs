@@ -1,9 +1,8 @@
 //! Ready-made statistics: a name, a definition in words, and the question in SQL.
 //!
 //! Counts come from roll-ups where there is one for the key, each part of the window from the coarsest that covers it
-//! exactly ([`window`]). Distinct counts named `sources`, `destinations` or
-//! `networks` that come from a roll-up are sketches with a relative standard error of 1.6 % ([`crate::rollup::sketch`]);
-//! everything else is exact.
+//! exactly ([`window`]). Distinct counts named `sources`, `destinations` or `ports` that come from a roll-up are sketches
+//! with a relative standard error of 1.6 % ([`crate::rollup::sketch`]); everything else is exact.
 
 mod catalogue;
 mod window;
@@ -138,6 +137,15 @@ impl Parameters {
         let until = self.until.map_or_else(end, |until| until.0);
         let since = self.since.map_or(until.saturating_sub(Span::Day.nanos()), |since| since.0);
         (since, until)
+    }
+}
+
+impl Parameters {
+    /// As [`Parameters::window`] for groupings that are counted by the day: by default the last day (UTC) of the data.
+    fn days(&self) -> (i64, i64) {
+        let (since, until) = self.window();
+        let day = Span::Day.nanos();
+        (self.since.map_or((until - 1).div_euclid(day) * day, |_| since), until)
     }
 }
 

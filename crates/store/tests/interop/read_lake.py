@@ -9,7 +9,7 @@ import os
 import sys
 
 # Table, and a column whose sum is compared: row counts alone would not notice a column read wrongly.
-TABLES = [("packets", "seq"), ("minutes_ports", "packets"), ("minutes_networks", "bytes"), ("minutes_tools", "packets")]
+TABLES = [("packets", "seq"), ("minutes_ports", "packets"), ("days_networks", "bytes"), ("minutes_tools", "packets")]
 
 
 def with_deltalake(path, column):

@@ -67,7 +67,7 @@ async fn four_writers_a_compactor_and_a_reader_disturb_nobody() {
     for sql in [
         "select count(*) from packets",
         "select sum(packets) from minutes_ports",
-        "select sum(packets) from hours_networks",
+        "select sum(packets) from days_networks",
         "select sum(packets) from days_countries",
     ] {
         assert_eq!(ask(&lake, sql).await, [total.to_string()], "{sql}");

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 const COLUMNS: [(&str, &str); 4] =
-    [("packets", "seq"), ("minutes_ports", "packets"), ("minutes_networks", "bytes"), ("minutes_tools", "packets")];
+    [("packets", "seq"), ("minutes_ports", "packets"), ("days_networks", "bytes"), ("minutes_tools", "packets")];
 
 #[tokio::test]
 async fn clickhouse_and_a_delta_reader_count_the_same() {

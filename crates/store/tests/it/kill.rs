@@ -124,7 +124,7 @@ async fn check_end(folder: &Path, total: u64) {
         assert_eq!(lines(&lake.answer(sql, Limits::default()).await.unwrap()), expected, "{sql}");
     }
     assert_eq!(one(&lake, "select sum(packets) from minutes_tools").await as u64, total);
-    for table in ["minutes_networks", "hours_ports", "days_tools", "hours_countries", "days_asns"] {
+    for table in ["days_networks", "hours_ports", "days_tools", "hours_countries", "days_asns"] {
         assert_eq!(one(&lake, &format!("select sum(packets) from {table}")).await as u64, total, "{table}");
     }
 }

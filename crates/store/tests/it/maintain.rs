@@ -12,7 +12,7 @@ const QUESTIONS: [&str; 4] = [
     "select count(*), sum(seq), min(ts), max(ts) from packets",
     "select dport, count(*), count(distinct src) from packets group by 1 order by 1",
     "select minute, port, sum(packets), sum(bytes), distinct_of(sources) from minutes_ports group by 1, 2 order by 1, 2",
-    "select network, sum(packets) from minutes_networks group by 1 order by 1",
+    "select network, sum(packets) from days_networks group by 1 order by 1",
 ];
 
 fn parquet_files(folder: &Path) -> Vec<PathBuf> {
