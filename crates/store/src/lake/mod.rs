@@ -21,6 +21,7 @@ pub(crate) use spec::TableSpec;
 pub(crate) use table::LakeTable;
 
 use crate::rollup::{Enrich, Grouping, Span};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,6 +112,8 @@ pub(crate) struct Shared {
     pub dir: PathBuf,
     pub tables: Vec<LakeTable>,
     pub enrich: Enrich,
+    /// Footers of the files that were asked.
+    pub footers: Arc<FileMetadataCache>,
 }
 
 impl Lake {
@@ -126,7 +129,7 @@ impl Lake {
             return Err(LakeError::Missing { path: dir });
         }
         let tables = spec::all().into_iter().map(|spec| LakeTable::to_read(&dir, spec)).collect::<Result<_, _>>()?;
-        Ok(Lake { shared: Arc::new(Shared { dir, tables, enrich }) })
+        Ok(Lake { shared: Arc::new(Shared { dir, tables, enrich, footers: crate::query::footers() }) })
     }
 
     /// Opens the lake with knowledge of addresses, for the roll-ups by country and AS and for the functions `country`
@@ -137,7 +140,7 @@ impl Lake {
         for spec in spec::all() {
             tables.push(LakeTable::open(&dir, spec).await?);
         }
-        let lake = Lake { shared: Arc::new(Shared { dir, tables, enrich }) };
+        let lake = Lake { shared: Arc::new(Shared { dir, tables, enrich, footers: crate::query::footers() }) };
         for table in spec::RETIRED.iter().map(|name| lake.dir().join(name)).filter(|path| path.is_dir()) {
             tracing::warn!(table = %table.display(), "nothing reads or feeds this table any more: its folder may be deleted");
         }

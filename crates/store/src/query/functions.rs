@@ -83,7 +83,7 @@ fn array(value: &ColumnarValue, rows: usize, kind: &DataType) -> Result<ArrayRef
 }
 
 /// Rows of a call: those of its arrays, or one when all arguments are constants.
-fn rows_of(arguments: &[ColumnarValue]) -> usize {
+pub(super) fn rows_of(arguments: &[ColumnarValue]) -> usize {
     arguments
         .iter()
         .find_map(|value| match value {
@@ -94,7 +94,7 @@ fn rows_of(arguments: &[ColumnarValue]) -> usize {
 }
 
 /// Gives a constant back for constants, so that the engine can fold it.
-fn folded(arguments: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue> {
+pub(super) fn folded(arguments: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue> {
     if arguments.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
         return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
     }
@@ -102,11 +102,19 @@ fn folded(arguments: &[ColumnarValue], result: ArrayRef) -> Result<ColumnarValue
 }
 
 /// Calls for each row with its address. The engine's views are read as they are.
-fn each_address(arguments: &[ColumnarValue], mut row: impl FnMut(Option<Addr>)) -> Result<()> {
+pub(super) fn each_address(arguments: &[ColumnarValue], mut row: impl FnMut(Option<Addr>)) -> Result<()> {
     let values = arguments[0].to_array(rows_of(arguments))?;
     match values.data_type() {
         DataType::BinaryView => {
-            values.as_binary_view().iter().for_each(|bytes| row(bytes.and_then(read_address)));
+            // A view holds its length in the low 32 bits and, up to twelve, the bytes after it.
+            let values = values.as_binary_view();
+            for (at, view) in values.views().iter().enumerate() {
+                row(match *view as u32 {
+                    _ if values.is_null(at) => None,
+                    4 => Some(Addr::v4(((*view >> 32) as u32).swap_bytes())),
+                    _ => read_address(values.value(at)),
+                });
+            }
         }
         _ => {
             let values = cast(&values, &DataType::Binary)?;

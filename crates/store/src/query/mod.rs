@@ -4,11 +4,16 @@
 //! memory and rows are bounded; what breaks a bound ends with a message that says which and what to do.
 
 mod addresses;
+mod apart;
+mod different;
 mod distinct;
 mod error;
 mod functions;
+mod grouping;
+mod keys;
 mod limits;
 mod packets;
+mod pairs;
 mod sketches;
 
 pub use error::QueryError;
@@ -19,6 +24,8 @@ use crate::lake::{Lake, LakeTable};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
+use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::registry::FunctionRegistry;
@@ -26,6 +33,14 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use noroshi_model::Nanos;
 use std::sync::Arc;
+
+/// Bytes of footers of files that are kept between queries.
+const FOOTERS: usize = 64 << 20;
+
+/// A memory of footers.
+pub(crate) fn footers() -> Arc<FileMetadataCache> {
+    Arc::new(DefaultCache::new(FOOTERS).with_name("footers"))
+}
 
 /// A finished answer.
 #[derive(Clone, Debug)]
@@ -116,12 +131,22 @@ impl Lake {
         options.execution.parquet.reorder_filters = true;
         // UTC, so that days and hours in questions are those of the tables.
         options.execution.time_zone = Some("+00:00".to_owned());
+        // Footers of files, which never change, are read once for all queries.
+        let files = CacheManagerConfig::default()
+            .with_file_metadata_cache(Some(self.shared.footers.clone()))
+            .with_metadata_cache_limit(FOOTERS);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .with_cache_manager(files)
             .build_arc()
             .map_err(|error| error::explain(error, limits))?;
-        let state =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(apart::CountApart))
+            .with_optimizer_rule(Arc::new(grouping::CheaperGroups::new(&self.shared.enrich)))
+            .build();
         let mut context = SessionContext::new_with_state(state);
         let failed = |error| error::explain(error, limits);
         context.register_function_rewrite(Arc::new(addresses::WrittenAddresses)).map_err(failed)?;

@@ -9,6 +9,7 @@ mod journal;
 mod kill;
 mod lake;
 mod maintain;
+mod questions;
 mod remote;
 mod rollups;
 mod sample;
