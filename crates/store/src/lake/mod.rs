@@ -5,6 +5,7 @@ mod check;
 mod keep;
 mod maintain;
 mod mover;
+mod order;
 mod rebuild;
 mod remote;
 mod spec;

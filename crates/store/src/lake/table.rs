@@ -3,6 +3,7 @@
 //! An append is one commit that holds the rows and, as Delta application transaction, how far the table has come in
 //! the journal. Data files are synced before the commit names them, the commit before the journal forgets its rows.
 
+use super::order::ordered;
 use super::{LakeError, TableSpec, remote};
 use arrow::array::RecordBatch;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
@@ -144,7 +145,14 @@ impl LakeTable {
     pub async fn append(&self, batches: Vec<RecordBatch>, app: &str, row: i64) -> Result<(), LakeError> {
         let mut delta = self.delta.lock().await;
         delta.update_state().await.map_err(failed(self.spec.name, "append to"))?;
-        let adds = self.write_files(&delta, stream::iter(batches.into_iter().map(Ok)), 1).await?;
+        let rows = |source| LakeError::Rows { table: self.spec.name, source };
+        let adds = match self.spec.name {
+            "packets" => {
+                let ordered = ordered(batches).map(|batch| batch.map_err(rows));
+                self.write_files(&delta, stream::iter(ordered), 1).await?
+            }
+            _ => self.write_files(&delta, stream::iter(batches.into_iter().map(Ok)), 1).await?,
+        };
         self.sync(&adds).await?;
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
