@@ -75,24 +75,40 @@ fn seconds(found: &[Value], engine: &str, query: &str) -> Option<f64> {
     found.iter().find(|line| line["engine"] == engine && line["query"] == query)?["warm_cpu_s"].as_f64()
 }
 
+/// What stands in place of a figure: the reason why our engine gave no answer.
+fn why_not<'a>(found: &'a [Value], query: &str) -> &'a str {
+    let ours = found.iter().find(|line| line["engine"] == "noroshi" && line["query"] == query);
+    ours.and_then(|line| line["error"].as_str()).unwrap_or("no figure")
+}
+
 fn compare(found: &[Value]) -> Outcome {
     println!("\nCPU seconds, warm.\n\n| question | noroshi | {} | against the best |", ENGINES.join(" | "));
     println!("|---|---|{}---|", "---|".repeat(ENGINES.len()));
     let mut ratios = Vec::new();
     let mut best_of = Vec::new();
     for question in QUESTIONS {
-        let ours = seconds(found, "noroshi", question).ok_or(format!("no figure of {question}"))?;
         let theirs: Vec<Option<f64>> = ENGINES.iter().map(|engine| seconds(found, engine, question)).collect();
         let best = theirs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
         let shown = theirs.iter().map(|s| s.map_or("-".to_owned(), |s| format!("{s:.3}"))).collect::<Vec<_>>();
+        best_of.push((question, best));
+        let Some(ours) = seconds(found, "noroshi", question) else {
+            println!("| {question} | {} | {} | |", why_not(found, question), shown.join(" | "));
+            continue;
+        };
         println!("| {question} | {ours:.3} | {} | {:.2} |", shown.join(" | "), ours / best);
         ratios.push((ours / best).ln());
-        best_of.push((question, best));
     }
     let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
-    println!("\ngeometric mean against the best of each question: {mean:.2}");
+    let left_out = match QUESTIONS.len() - ratios.len() {
+        0 => String::new(),
+        count => format!(" ({count} questions without an answer are not in it)"),
+    };
+    println!("\ngeometric mean against the best of each question: {mean:.2}{left_out}");
     for (question, rolled) in ROLL_UPS {
-        let ours = seconds(found, "noroshi", rolled).ok_or(format!("no figure of {rolled}"))?;
+        let Some(ours) = seconds(found, "noroshi", rolled) else {
+            println!("{rolled}: {}", why_not(found, rolled));
+            continue;
+        };
         let best = best_of.iter().find(|(known, _)| *known == question).map_or(f64::NAN, |(_, best)| *best);
         println!("{rolled}: {ours:.4} CPU s, {:.0} times faster than the best engine on packets", best / ours);
     }
