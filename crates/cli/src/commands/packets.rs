@@ -14,14 +14,14 @@ use noroshi_model::columns::{Column, PACKETS, find};
 use noroshi_model::packet::PacketBatch;
 use noroshi_packet::decode::decode_into;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  noroshi packets capture.pcap.gz --format csv --columns ts,src,dport | head
+  noroshi packets capture.pcap.gz --columns ts,src,dport | head
   noroshi packets captures/ --format ndjson --where 'tcp dst port 23 and src net 192.0.2.0/24'
-  noroshi packets day.pcap.zst --format parquet --output day.parquet
+  noroshi packets day.pcap.zst --output day.parquet
 
 Times are seconds since 1970 UTC, addresses text, payloads hexadecimal; Parquet holds the types themselves.
 The columns are explained in the data dictionary.";
@@ -36,9 +36,9 @@ pub struct Args {
     /// Captures (pcap or pcapng, also gzip or zstd), directories of them, or - for standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How rows are written.
+    /// How rows are written [default: as the name of the output ends, else csv].
     #[arg(long, short, value_enum)]
-    format: Format,
+    format: Option<Format>,
     /// Columns to write, in this order, separated by commas [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = false, value_parser = column_parser())]
     columns: Vec<&'static Column>,
@@ -63,6 +63,17 @@ enum Format {
     Parquet,
 }
 
+impl Format {
+    /// What the name of a file promises.
+    fn of(output: Option<&Path>) -> Format {
+        match output.and_then(Path::extension).and_then(|extension| extension.to_str()) {
+            Some("parquet") => Format::Parquet,
+            Some("ndjson" | "jsonl" | "json") => Format::Ndjson,
+            _ => Format::Csv,
+        }
+    }
+}
+
 fn column_parser() -> impl TypedValueParser<Value = &'static Column> {
     PossibleValuesParser::new(PACKETS.iter().map(|column| column.name))
         .try_map(|name| find(PACKETS, &name).ok_or("unknown column"))
@@ -72,14 +83,15 @@ fn column_parser() -> impl TypedValueParser<Value = &'static Column> {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let filter = args.filter.as_deref().map(Filter::compile).transpose()?;
     let columns = columns(&args)?;
-    if args.format == Format::Parquet && Output::is_terminal(args.output.as_deref()) {
+    let format = args.format.unwrap_or_else(|| Format::of(args.output.as_deref()));
+    if format == Format::Parquet && Output::is_terminal(args.output.as_deref()) {
         return Err(Failure::usage("Parquet is not for a terminal").hint("name a file with --output, or pipe it"));
     }
     let inputs = inputs::expand(&args.paths)?;
     let progress = Progress::bytes(inputs::total_bytes(&inputs));
     let threads = args.threads.map_or_else(default_threads, usize::from);
     let mut output = Output::open(args.output.as_deref())?;
-    let text = match args.format {
+    let text = match format {
         Format::Csv => Some(Text::Csv),
         Format::Ndjson => Some(Text::Ndjson),
         Format::Parquet => None,

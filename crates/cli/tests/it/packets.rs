@@ -40,8 +40,8 @@ fn parquet_holds_the_same_rows_with_any_number_of_threads() {
     let dir = workdir("parquet");
     let file = |threads: &str| {
         let out = dir.path().join(format!("{threads}.parquet"));
-        let (_, err, code) =
-            run(&["packets", &path, "--format", "parquet", "--threads", threads, "--output", out.to_str().unwrap()]);
+        // The name says the format.
+        let (_, err, code) = run(&["packets", &path, "--threads", threads, "--output", out.to_str().unwrap()]);
         assert_eq!((err.as_str(), code), ("", 0));
         std::fs::read(out).unwrap()
     };
@@ -53,7 +53,7 @@ fn parquet_holds_the_same_rows_with_any_number_of_threads() {
     let packets = noroshi_model::rows::packet_batch(&batches[0]).unwrap();
     assert_eq!(packets.rows.len(), 2011);
     assert_eq!(packets.rows[0].src.to_string(), "172.16.0.8");
-    let (csv, _, _) = run(&["packets", &path, "--format", "csv", "--columns", "dport"]);
+    let (csv, _, _) = run(&["packets", &path, "--columns", "dport"]);
     let from_csv: Vec<u16> = csv.lines().skip(1).map(|line| line.parse().unwrap_or(0)).collect();
     let dport = batches[0].column_by_name("dport").unwrap().as_primitive::<UInt16Type>();
     assert_eq!(from_csv, dport.iter().map(Option::unwrap_or_default).collect::<Vec<_>>());
