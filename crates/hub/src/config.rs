@@ -85,8 +85,13 @@ impl Config {
 
     /// Reads a TOML file; unknown keys are refused with a suggestion.
     pub fn read(path: &Path) -> Result<Self, HubError> {
-        let text = std::fs::read_to_string(path).map_err(HubError::io(path, "read"))?;
         let refused = |text: String| HubError::Config { path: path.to_owned(), text };
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(refused("there is no such file; one line is enough: data = \"FOLDER\"".to_owned()));
+            }
+            read => read.map_err(HubError::io(path, "read"))?,
+        };
         let table: toml::Table = toml::from_str(&text).map_err(|error| refused(error.to_string()))?;
         const KEYS: &[&str] = &[
             "data",
