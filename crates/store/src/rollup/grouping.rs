@@ -221,7 +221,7 @@ impl Grouping {
 
     /// Minutes of the packets in SQL, for the part of a window that no table of the grouping covers: `columns` (of the
     /// grouping's tables, or a part of them) and `t`, of packets that hold `condition`.
-    pub(crate) fn from_packets(self, columns: &str, condition: &str) -> String {
+    pub(crate) fn packets_sql(self, columns: &str, condition: &str) -> String {
         let keys: &[[&str; 2]] = match self {
             Grouping::Port => &[["proto", "proto"], ["port", "coalesce(dport, icmp_type)"]],
             Grouping::Tool => &[["tool", "tool(tool_bits)"]],

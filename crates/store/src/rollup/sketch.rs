@@ -26,18 +26,30 @@ pub fn coupon_of_number(number: i64) -> Coupon {
     Coupon::from_value(i128::from(number))
 }
 
-/// A set of addresses of which only the size is known. Most sets of a roll-up have one member and stay small.
-#[derive(Clone, Default)]
+/// A set of addresses of which only the size is known. Most sets of a roll-up have one member or two and stay where they
+/// are.
+#[derive(Clone)]
 pub enum Sketch {
-    /// Nobody.
-    #[default]
-    Empty,
-    /// One member.
-    One(Coupon),
+    /// Up to three, in ascending order.
+    Small {
+        /// How many.
+        len: u8,
+        /// What is kept of them.
+        coupons: [u32; SMALL],
+    },
     /// A handful.
     Few(Box<Few>),
     /// More.
     Many(Box<HllSketch>),
+}
+
+/// Members that need no memory of their own.
+const SMALL: usize = 3;
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Sketch::Small { len: 0, coupons: [0; SMALL] }
+    }
 }
 
 impl Sketch {
@@ -49,13 +61,18 @@ impl Sketch {
     /// Adds what is kept of an address.
     pub fn add_coupon(&mut self, new: Coupon) {
         match self {
-            Sketch::Empty => *self = Sketch::One(new),
-            Sketch::One(known) if *known == new => {}
-            Sketch::One(known) => {
-                let mut few = Few::default();
-                few.insert(bits(*known));
-                few.insert(bits(new));
-                *self = Sketch::Few(Box::new(few));
+            Sketch::Small { len, coupons } => {
+                let room = usize::from(*len);
+                let Err(at) = coupons[..room].binary_search(&bits(new)) else { return };
+                if room < SMALL {
+                    coupons.copy_within(at..room, at + 1);
+                    coupons[at] = bits(new);
+                    *len += 1;
+                } else {
+                    let mut few = Few::of(coupons);
+                    few.insert(bits(new));
+                    *self = Sketch::Few(Box::new(few));
+                }
             }
             Sketch::Few(few) => {
                 if !few.insert(bits(new)) {
@@ -71,12 +88,7 @@ impl Sketch {
     /// The members, as long as they are few.
     fn few(&self) -> Option<Few> {
         match self {
-            Sketch::Empty => Some(Few::default()),
-            Sketch::One(coupon) => {
-                let mut few = Few::default();
-                few.insert(bits(*coupon));
-                Some(few)
-            }
+            Sketch::Small { len, coupons } => Some(Few::of(&coupons[..usize::from(*len)])),
             Sketch::Few(few) => Some(**few),
             Sketch::Many(_) => None,
         }
@@ -144,6 +156,13 @@ pub struct Few {
 impl Few {
     fn coupons(&self) -> &[u32] {
         &self.coupons[..usize::from(self.len)]
+    }
+
+    /// Of coupons in ascending order, [`FEW`] at most.
+    fn of(sorted: &[u32]) -> Few {
+        let mut few = Few { len: sorted.len() as u8, coupons: [0; FEW] };
+        few.coupons[..sorted.len()].copy_from_slice(sorted);
+        few
     }
 
     /// False when there is no room for a new one.

@@ -54,7 +54,7 @@ pub(super) fn rows(p: &Parameters, grouping: Grouping, columns: &str, window: Wi
         conditions.join(" and ")
     };
     let part = |(span, window): (Option<Span>, Window)| match span {
-        None => grouping.from_packets(columns, &conditions("ts", window)),
+        None => grouping.packets_sql(columns, &conditions("ts", window)),
         Some(span) => {
             let time = format!("\"{}\"", span.word());
             format!("select {time} t, {columns} from {} where {}", grouping.table(span), conditions(&time, window))
