@@ -86,12 +86,19 @@ impl LakeTable {
     pub async fn snapshot(&self) -> Result<DeltaTable, LakeError> {
         let mut delta = self.delta.lock().await;
         let fail = failed(self.spec.name, "read the log of");
-        if delta.version().is_some() {
-            delta.update_state().await.map_err(fail)?;
+        if let Some(version) = delta.version() {
+            if self.remote || self.is_committed(version + 1) {
+                delta.update_state().await.map_err(fail)?;
+            }
         } else {
             delta.load().await.map_err(fail)?;
         }
         Ok(delta.clone())
+    }
+
+    /// Whether the log has that version: versions follow one another, so without the next one there is none newer.
+    fn is_committed(&self, version: u64) -> bool {
+        self.root.join(format!("_delta_log/{version:020}.json")).exists()
     }
 
     /// How far the table has come in the journal `app`.

@@ -181,14 +181,15 @@ fn is_question(statement: &Statement) -> bool {
 
 async fn register(context: &SessionContext, table: &LakeTable) -> Result<(), QueryError> {
     let snapshot = table.snapshot().await?;
-    let provider = snapshot.table_provider().await.map_err(|error| error::explain(error, Limits::default()))?;
-    snapshot.update_datafusion_session(&context.state()).map_err(|source| {
-        QueryError::Lake(crate::lake::LakeError::Delta {
-            table: table.spec.name,
-            doing: "read",
-            source: Box::new(source),
-        })
-    })?;
+    // The snapshot's own list of files; a provider without it would read the whole log again at each question.
+    let files = snapshot.snapshot().map_err(|source| lake_error(table, source))?.snapshot().clone();
+    let provider = snapshot.table_provider().with_eager_snapshot(files).await;
+    let provider = provider.map_err(|error| error::explain(error, Limits::default()))?;
+    snapshot.update_datafusion_session(&context.state()).map_err(|source| lake_error(table, source))?;
     context.register_table(table.spec.name, provider).map_err(|error| error::explain(error, Limits::default()))?;
     Ok(())
+}
+
+fn lake_error(table: &LakeTable, source: deltalake::DeltaTableError) -> QueryError {
+    QueryError::Lake(crate::lake::LakeError::Delta { table: table.spec.name, doing: "read", source: Box::new(source) })
 }
