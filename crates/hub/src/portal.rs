@@ -1,9 +1,9 @@
 //! The portal: the API and its pages over what arrives, on loopback.
 //!
-//! What was is asked of the lake ([`past`]). What arrives goes from the journal into the live feed and into a bounded
-//! window, at which detectors look again whenever it has changed; what they find is kept ([`kept`]) and is there again
-//! after a start. Sensors and their policies are asked of the fleet. Accounts are in `people.db`. Countries are known
-//! when the data folder has tables in `knowledge`.
+//! What was is asked of the lake ([`past`]). What arrives goes from the journal into the live feed. What the detectors
+//! find ([`crate::live`]) is taken over at each of their looks, and kept ([`kept`]), so that it is there again after a
+//! start. Sensors and their policies are asked of the fleet. Accounts are in `people.db`. Countries are known when the
+//! data folder has tables in `knowledge`.
 
 mod causes;
 mod explore;
@@ -25,7 +25,7 @@ use noroshi_api::memory::{Countries, Memory, Setup, own_marking};
 use noroshi_api::people::{People, SqliteRecords};
 use noroshi_api::scope::{Marking, Tlp};
 use noroshi_api::{Door, router};
-use noroshi_detect::Engine;
+use noroshi_detect::engine::Findings;
 use noroshi_enrich::Knowledge;
 use noroshi_model::Nanos;
 use noroshi_model::packet::PacketBatch;
@@ -33,10 +33,10 @@ use noroshi_model::rows::packet_batch;
 use noroshi_model::stream::SchemaId;
 use noroshi_model::time::Clock;
 use noroshi_store::journal::JournalRow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
@@ -46,7 +46,7 @@ pub const SAMPLE_SENSOR: &str = "sample";
 pub const SAMPLE_PROFILES: &str = "sample-made-up.ndjson";
 /// Owner of findings in what it saw.
 const SAMPLE_OWNER: &str = "sample data";
-/// Packets that detectors look at, about 200 bytes each; without a lake the portal shows as many.
+/// Packets that the portal shows without a lake, about 200 bytes each.
 const PACKETS: usize = 500_000;
 /// Packets kept in memory beside a lake: the newest of each sensor stands ready.
 const PACKETS_BESIDE_LAKE: usize = 20_000;
@@ -58,11 +58,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(500);
 /// Health of sensors is asked for so often.
 const REFRESH: Duration = Duration::from_secs(2);
-/// Shortest pause between two looks of the detectors.
-const DETECT_EVERY: Duration = Duration::from_secs(5);
-/// Detectors rest so many times longer than they worked, so that they never take more than a fifth of the time.
-const DETECT_REST: u32 = 4;
-/// Scans and sources that findings list at most.
+/// After findings were taken over, the next wait so many times longer than it took: never more than a fifth of the time.
+const SHOW_REST: u32 = 4;
+/// Scans and sources that are taken over of each look, the largest first.
 const LISTED: usize = 2_000;
 /// What is in the journal gets this long to reach the lake before a sensor is forgotten.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -77,29 +75,6 @@ impl Clock for System {
         Nanos(fleet::nanos(fleet::now()))
     }
 }
-
-/// The newest packets, for the detectors.
-#[derive(Default)]
-struct Window {
-    batches: VecDeque<Arc<PacketBatch>>,
-    packets: usize,
-    /// Packets that ever came; changes when there is something new to look at.
-    came: u64,
-}
-
-impl Window {
-    fn push(&mut self, batch: Arc<PacketBatch>) {
-        self.packets += batch.rows.len();
-        self.came += batch.rows.len() as u64;
-        self.batches.push_back(batch);
-        while self.packets > PACKETS && self.batches.len() > 1 {
-            self.packets -= self.batches.pop_front().map_or(0, |old| old.rows.len());
-        }
-    }
-}
-
-/// What was observed, and what was replayed as a sample: looked at apart, so that neither colours the other.
-type Windows = [Window; 2];
 
 /// Runs the portal until the hub stops.
 pub async fn run(context: Context) -> ServiceResult {
@@ -117,11 +92,10 @@ pub async fn run(context: Context) -> ServiceResult {
     drop(context.notices.send(greeting(&people, address).await?));
     let exchange = Arc::new(crate::live::Exchange::open(context.clone()).await?);
     let door = Door::new(house.clone(), people, context.config.warning.door()?, asset).with_exchange(exchange);
-    let windows = Arc::new(Mutex::new(Windows::default()));
     tokio::try_join!(
         serve(listener, door, context.clone()),
-        follow(house.clone(), windows.clone(), context.clone()),
-        detect(house.clone(), setup, windows, context.clone()),
+        follow(house.clone(), context.clone()),
+        show(house.clone(), setup, context.clone()),
         beat(house, context),
     )?;
     Ok(())
@@ -192,7 +166,7 @@ async fn beat(house: Arc<House>, context: Context) -> ServiceResult {
 }
 
 /// Brings what becomes durable into memory.
-async fn follow(house: Arc<House>, windows: Arc<Mutex<Windows>>, context: Context) -> ServiceResult {
+async fn follow(house: Arc<House>, context: Context) -> ServiceResult {
     let mut durable = context.journal.subscribe();
     let mut last = 0;
     let mut streams: HashMap<(String, [u8; 16]), u64> = HashMap::new();
@@ -220,21 +194,15 @@ async fn follow(house: Arc<House>, windows: Arc<Mutex<Windows>>, context: Contex
             let before = streams.insert((row.sensor.clone(), row.epoch), row.last_seq);
             house.missed(before.map_or(0, |before| row.first_seq.saturating_sub(before + 1)));
         }
-        let (memory, windows) = (house.memory().clone(), windows.clone());
-        tokio::task::spawn_blocking(move || rows.iter().for_each(|row| take(row, &memory, &windows))).await?;
+        let memory = house.memory().clone();
+        tokio::task::spawn_blocking(move || rows.iter().for_each(|row| take(row, &memory))).await?;
     }
     Ok(())
 }
 
-fn take(row: &JournalRow, memory: &Memory, windows: &Mutex<Windows>) {
+fn take(row: &JournalRow, memory: &Memory) {
     match packets(row) {
-        Ok(batches) => {
-            for batch in batches {
-                memory.append(&batch, true);
-                let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
-                windows[usize::from(row.sensor == SAMPLE_SENSOR)].push(Arc::new(batch));
-            }
-        }
+        Ok(batches) => batches.iter().for_each(|batch| memory.append(batch, true)),
         Err(error) => tracing::warn!(row = row.row, sensor = row.sensor, %error, "a batch is not shown"),
     }
 }
@@ -255,45 +223,40 @@ fn packets(row: &JournalRow) -> Result<Vec<PacketBatch>, Box<dyn std::error::Err
     Ok(found)
 }
 
-/// Lets the detectors look at the window whenever it has changed.
-///
-/// Each look starts anew: an engine that has given its findings has closed what was open, and would cut one attack into
-/// as many as there were looks.
-async fn detect(house: Arc<House>, setup: Setup, windows: Arc<Mutex<Windows>>, context: Context) -> ServiceResult {
-    let (mut looked_at, mut pause) = ([0, 0], DETECT_EVERY);
+/// Takes over what the detectors found, at each of their looks.
+async fn show(house: Arc<House>, setup: Setup, context: Context) -> ServiceResult {
+    let mut looks = context.found.subscribe();
     loop {
         tokio::select! {
             () = context.stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
+            changed = looks.changed() => changed?,
         }
+        let Some(found) = looks.borrow_and_update().clone() else { continue };
         let began = Instant::now();
         for (index, owner) in [own_marking(Tlp::Amber).organisation, SAMPLE_OWNER.to_owned()].into_iter().enumerate() {
-            let (came, batches) = {
-                let windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
-                (windows[index].came, windows[index].batches.iter().cloned().collect::<Vec<_>>())
-            };
-            if came == looked_at[index] || (index == 1 && house.is_sample_gone()) {
+            if index == 1 && house.is_sample_gone() {
                 continue;
             }
-            looked_at[index] = came;
-            let (setup, marking) = (setup.clone(), Marking { tlp: Tlp::Amber, organisation: owner });
-            let found = tokio::task::spawn_blocking(move || findings(&batches, setup, &marking)).await?;
-            let changed = house.memory().merge_findings(found);
+            let (found, setup) = (found.clone(), setup.clone());
+            let marking = Marking { tlp: Tlp::Amber, organisation: owner };
+            let taken = tokio::task::spawn_blocking(move || findings(&found[index], setup, &marking)).await?;
+            let changed = house.memory().merge_findings(taken);
             if let Err(error) = house.kept().save(&changed, System.now()).await {
                 tracing::warn!(%error, "findings are shown but not kept");
             }
         }
-        pause = DETECT_EVERY.max(began.elapsed() * DETECT_REST);
+        tokio::select! {
+            () = context.stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(began.elapsed() * SHOW_REST) => {}
+        }
     }
 }
 
-fn findings(batches: &[Arc<PacketBatch>], setup: Setup, marking: &Marking) -> Memory {
-    let mut engine = Engine::new(noroshi_detect::Config::default());
-    batches.iter().for_each(|batch| engine.observe(PacketBatch::clone(batch)));
-    let found = engine.finish(LISTED);
+fn findings(found: &Findings, setup: Setup, marking: &Marking) -> Memory {
     let memory = Memory::new(Arc::new(System), setup);
-    let labels = found.sources.iter().map(|source| (source.address, source.labels.as_slice()));
-    memory.load_findings(&found.attacks, &found.campaigns, &found.scans, labels, marking, 0);
+    let labels = found.sources.iter().take(LISTED).map(|source| (source.address, source.labels.as_slice()));
+    let scans = &found.scans[..found.scans.len().min(LISTED)];
+    memory.load_findings(&found.attacks, &found.campaigns, scans, labels, marking, 0);
     memory
 }
 

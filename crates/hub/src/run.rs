@@ -74,8 +74,18 @@ impl Hub {
         let socket = config.admin_socket();
         let desk = crate::live::DeskDoor::new();
         let known = Arc::new(tokio::sync::Mutex::new(crate::cause::Known::new(&config.data)));
-        let context =
-            Context { config, fleet, journal, lake, desk, known, sensor_address, notices: sender, stop: stop.clone() };
+        let context = Context {
+            config,
+            fleet,
+            journal,
+            lake,
+            desk,
+            found: tokio::sync::watch::Sender::new(None),
+            known,
+            sensor_address,
+            notices: sender,
+            stop: stop.clone(),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             if let Err(error) = noroshi_wire::server::serve(listener, tls, Arc::new(endpoint), connections, stop).await

@@ -44,6 +44,9 @@ pub struct Context {
     pub lake: Option<Lake>,
     /// Where findings of others, answers and questions reach the desk.
     pub desk: crate::live::DeskDoor,
+    /// What the detectors found when they last looked, as [`crate::live`] tells it to whoever shows it: in what was
+    /// observed, and in the sample.
+    pub found: watch::Sender<Option<Arc<[noroshi_detect::engine::Findings; 2]>>>,
     /// Samples that findings are compared with.
     pub known: Arc<tokio::sync::Mutex<crate::cause::Known>>,
     /// Where sensors connect.

@@ -2,11 +2,13 @@
 //!
 //! A look finishes a copy of the engine, so that the engine itself goes on as in a run over the same packets at once:
 //! the findings at the end of an era are those of such a run. Eras end when the journal would have to keep too much.
+//! What the demo's sensor replays has detectors of its own, so that neither colours the other.
 
 use super::decode::{Streams, plausible};
 use super::ledger::{Ledger, News, campaign_members};
 use super::tail::{position, row_of};
 use super::{Said, System};
+use crate::portal::SAMPLE_SENSOR;
 use crate::services::{Context, ServiceResult};
 use noroshi_detect::Engine;
 use noroshi_detect::engine::Findings;
@@ -42,6 +44,43 @@ pub struct Era {
     latest: Nanos,
 }
 
+/// Detectors over what was observed, and over what is replayed as a sample.
+struct Eras([Era; 2]);
+
+impl Eras {
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(|era| era.bytes).sum()
+    }
+
+    fn latest(&self) -> Nanos {
+        self.0[0].latest.max(self.0[1].latest)
+    }
+
+    fn observe(&mut self, rows: &[JournalRow], now: Nanos) {
+        for (index, era) in self.0.iter_mut().enumerate() {
+            era.observe(rows.iter().filter(|row| usize::from(row.sensor == SAMPLE_SENSOR) == index), now);
+        }
+    }
+
+    fn look(&self) -> [Findings; 2] {
+        // A copy of detectors that have seen nothing would cost as much as one of those that have.
+        self.0.each_ref().map(|era| if era.bytes == 0 { Findings::default() } else { era.look() })
+    }
+}
+
+/// What is told of both: recipients and tables know findings, not whose packets they are from.
+fn together(found: &[Findings; 2]) -> Findings {
+    let [observed, sample] = found;
+    let mut all = observed.clone();
+    all.monitored.extend(sample.monitored.iter().copied());
+    all.approximate |= sample.approximate;
+    all.totals.scans += sample.totals.scans;
+    all.scans.extend(sample.scans.iter().cloned());
+    all.campaigns.extend(sample.campaigns.iter().cloned());
+    all.attacks.extend(sample.attacks.iter().cloned());
+    all
+}
+
 pub struct Look {
     context: Context,
     hold: Hold,
@@ -70,7 +109,7 @@ impl Era {
     }
 
     /// Takes in journal rows, in their order.
-    pub fn observe(&mut self, rows: &[JournalRow], now: Nanos) {
+    pub fn observe<'a>(&mut self, rows: impl IntoIterator<Item = &'a JournalRow>, now: Nanos) {
         for row in rows {
             self.bytes += row.bytes.len() as u64;
             for mut batch in self.streams.packets(row) {
@@ -102,7 +141,7 @@ impl Look {
 
     pub async fn run(mut self) -> ServiceResult {
         let mut durable = self.context.journal.subscribe();
-        let mut era = self.era();
+        let mut era = self.eras();
         let (mut looked, mut pause, mut fresh) = (Instant::now(), LOOK_EVERY, false);
         while !self.context.stop.is_cancelled() {
             let rows = match self.context.journal.read_after(self.row, STEP_BYTES).await {
@@ -123,7 +162,7 @@ impl Look {
                     .await?;
                 (self.row, fresh) = (newest, true);
             }
-            let full = era.bytes >= self.context.config.warning.era_bytes;
+            let full = era.bytes() >= self.context.config.warning.era_bytes;
             if fresh && (full || looked.elapsed() >= pause) {
                 let began = Instant::now();
                 (era, fresh) = self.look(era, full).await?;
@@ -141,8 +180,8 @@ impl Look {
         Ok(())
     }
 
-    fn era(&self) -> Era {
-        Era::new(self.context.config.warning.observed.clone())
+    fn eras(&self) -> Eras {
+        Eras([Era::new(self.context.config.warning.observed.clone()), Era::new(Vec::new())])
     }
 
     async fn work<T: Send + 'static>(
@@ -155,14 +194,17 @@ impl Look {
 
     /// Looks at what was found, and tells what is new of it; gives the era to go on with, and whether something is still
     /// to be told.
-    async fn look(&mut self, era: Era, last: bool) -> Result<(Era, bool), Box<dyn std::error::Error + Send + Sync>> {
-        let latest = era.latest;
+    async fn look(&mut self, era: Eras, last: bool) -> Result<(Eras, bool), Box<dyn std::error::Error + Send + Sync>> {
+        let latest = era.latest();
         let (era, found) = self
             .work(move || {
                 let found = era.look();
                 (era, found)
             })
             .await?;
+        let all = together(&found);
+        self.context.found.send_replace(Some(Arc::new(found)));
+        let found = all;
         self.gate.learn(found.monitored.clone(), Vec::new());
         let before = self.ledger.clone();
         let news = self.ledger.look(&found, latest, System.now(), last);
@@ -172,7 +214,7 @@ impl Look {
             self.ledger = before;
             return Ok((era, true));
         }
-        Ok((if last { self.era() } else { era }, untold))
+        Ok((if last { self.eras() } else { era }, untold))
     }
 
     /// True once it is durable.

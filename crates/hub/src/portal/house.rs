@@ -93,8 +93,7 @@ impl House {
 
     fn notes(&self) -> Option<String> {
         let missed = self.missed.load(Ordering::Relaxed);
-        let text =
-            format!("{missed} packets came too fast for the live view and the portal's detectors; the lake has them");
+        let text = format!("{missed} packets came too fast for the live view; the detectors and the lake have them");
         (missed > 0).then_some(text)
     }
 
