@@ -18,7 +18,7 @@ use noroshi_model::Nanos;
 use std::sync::Arc;
 
 /// Why the house behind the API did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BackendError {
     /// There is no such thing, or the scope hides it: the caller cannot tell which.
     #[error("there is no {0} that you may see")]
@@ -35,6 +35,12 @@ pub enum BackendError {
     /// It was there, and is no longer to be had.
     #[error("{0}")]
     Gone(String),
+    /// More is asked at the moment than the house answers at once.
+    #[error("too much is asked at the moment")]
+    Busy {
+        /// Seconds until a new try makes sense.
+        again_seconds: u64,
+    },
     /// A part failed. The text goes to the log; the caller is told that the part is unavailable.
     #[error("{part} is unavailable: {cause}")]
     Unavailable {

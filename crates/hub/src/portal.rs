@@ -5,6 +5,7 @@
 //! start. Sensors and their policies are asked of the fleet. Accounts are in `people.db`. Countries are known when the
 //! data folder has tables in `knowledge`.
 
+mod answers;
 mod causes;
 mod explore;
 mod house;

@@ -86,6 +86,10 @@ impl From<BackendError> for Problem {
             BackendError::Refused(text) => Problem::bad(text),
             BackendError::Conflict(text) => Problem::new(Code::Conflict, text),
             BackendError::Gone(text) => Problem::new(Code::LinkSpent, text),
+            BackendError::Busy { again_seconds } => {
+                let text = "Too many questions at the moment; this one was not begun. Try again in a moment.";
+                Problem { retry_after_seconds: Some(again_seconds), ..Problem::new(Code::Unavailable, text) }
+            }
             BackendError::Unavailable { part, cause } => {
                 tracing::error!(part, cause, "backend failed");
                 Problem::new(Code::Unavailable, format!("{part} is unavailable. Try again, or ask the administrator."))

@@ -45,7 +45,7 @@ impl Value {
 }
 
 /// What packets tell of a value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Figures {
     /// Packets.
     pub packets: u64,

@@ -152,6 +152,11 @@ impl Memory {
         (self.setup.countries)(addr).map(row::country_text)
     }
 
+    /// The newest packet that is kept.
+    pub fn newest(&self) -> Option<Nanos> {
+        self.read().rows.iter().map(|row| row.packet.ts).max()
+    }
+
     /// The first page with findings and sensors, and without figures of packets.
     pub fn overview_of_findings(&self, scope: &Scope) -> NowView {
         let (state, now) = (self.read(), self.now());

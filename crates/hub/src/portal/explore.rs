@@ -3,7 +3,7 @@
 //! A short range is counted from the packets themselves, exactly. A long one is counted from the roll-ups where they hold
 //! its key, and from the packets with estimated distinct counts otherwise; the answer says so.
 
-use super::past::{Past, instant, micros, number, text};
+use super::past::{Past, filter_key, instant, micros, number, range_key, text};
 use noroshi_api::backend::Answered;
 use noroshi_api::filter::{Field, Shape, sql_column, sql_shown};
 use noroshi_api::query::{Answer, Group, Query, Series};
@@ -56,7 +56,7 @@ fn rolled(query: &Query) -> Option<Source> {
 }
 
 /// The text of a key, which a filter takes back.
-fn key_text(field: Field, value: &Value) -> String {
+pub(super) fn key_text(field: Field, value: &Value) -> String {
     let alias = field.aliases().iter().find(|(_, number)| value.as_u64() == Some(*number));
     alias.map_or_else(|| text(value), |(name, _)| (*name).to_owned())
 }
@@ -81,21 +81,40 @@ fn is_value(column: &str, shape: Shape, value: &Value) -> String {
 }
 
 impl Past {
-    async fn source_for(&self, query: &Query) -> Answered<Source> {
+    async fn source_for(&self, query: &Query, now: Nanos) -> Answered<Source> {
         let (from, to) = (query.from, query.to);
-        let sql = format!(
-            "SELECT sum(packets) FROM minutes_tools WHERE minute >= {} AND minute < {}",
-            instant(Nanos(from.0 - 60 * SECOND)),
-            instant(to)
-        );
-        let long = self.rows(&sql).await?.first().is_some_and(|row| number(&row[0]) > EXACT_UP_TO);
+        let past = self.clone();
+        let count = move || async move {
+            let sql = format!(
+                "SELECT sum(packets) FROM minutes_tools WHERE minute >= {} AND minute < {}",
+                instant(Nanos(from.0 - 60 * SECOND)),
+                instant(to)
+            );
+            Ok(past.rows(&sql).await?.first().map_or(0, |row| number(&row[0])))
+        };
+        let long = self.lengths.get(range_key(from, to, now), count).await? > EXACT_UP_TO;
         Ok(if long { rolled(query).unwrap_or(Source::Estimated) } else { Source::Exact })
     }
 
     /// Statistics, as [`Query::sql`] says them.
-    pub async fn explore(&self, query: &Query) -> Answered<Answer> {
-        let source = self.source_for(query).await?;
-        self.explore_from(query, source).await
+    pub async fn explore(&self, query: &Query, now: Nanos) -> Answered<Answer> {
+        let by: Vec<_> = query.by.iter().map(|field| field.name()).collect();
+        let key = format!(
+            "{} {} {} {} {} {} {}",
+            by.join(","),
+            range_key(query.from, query.to, now),
+            query.measure.name(),
+            query.slot_seconds,
+            query.groups,
+            query.series,
+            filter_key(query.filter.as_ref()),
+        );
+        let (past, query) = (self.clone(), query.clone());
+        let make = move || async move {
+            let source = past.source_for(&query, now).await?;
+            past.explore_from(&query, source).await
+        };
+        self.explored.get(key, make).await
     }
 
     async fn explore_from(&self, query: &Query, source: Source) -> Answered<Answer> {

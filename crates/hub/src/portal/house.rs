@@ -198,7 +198,7 @@ impl Backend for House {
         let mut view = match &self.past {
             None => self.memory.overview(scope).await?,
             Some(past) => {
-                let found = past.overview(self.now()).await?;
+                let found = past.overview(self.memory.newest(), self.now()).await?;
                 NowView {
                     packets: found.packets,
                     sources: found.sources,
@@ -220,7 +220,7 @@ impl Backend for House {
 
     async fn explore(&self, scope: &Scope, query: &Query) -> Answered<Answer> {
         if let Some(past) = &self.past {
-            return past.explore(query).await;
+            return past.explore(query, self.now()).await;
         }
         let mut answer = self.memory.explore(scope, query).await?;
         let notes = self.notes();
@@ -231,7 +231,7 @@ impl Backend for House {
 
     async fn packets(&self, scope: &Scope, query: &PacketQuery) -> Answered<Page<PacketView>> {
         if let Some(past) = self.past.as_ref().filter(|_| scope.sensor_addresses()) {
-            return past.packets(query).await;
+            return past.packets(query, self.now()).await;
         }
         let mut page = self.memory.packets(scope, query).await?;
         let notes = self.notes();
@@ -350,6 +350,9 @@ impl Backend for House {
 
     async fn remove_sample(&self, _: &Scope) -> Answered<()> {
         super::forget(&self.context, SAMPLE_SENSOR).await.map_err(failed)?;
+        if let Some(past) = &self.past {
+            past.forget().await;
+        }
         self.refresh().await.map_err(failed)
     }
 

@@ -1,6 +1,6 @@
 //! Unusual rises and forecasts, from counts in the lake. Slots are days once there are enough of them, hours before.
 
-use super::past::{KEEP_NANOS, Past, micros, number, text};
+use super::past::{Past, micros, number, text};
 use noroshi_api::backend::{Answered, BackendError};
 use noroshi_api::views::{Expected, Interval, OutlookView, Page, Score, SurgeView};
 use noroshi_detect::forecast::{self, Forecast, WARM_UP, backtest};
@@ -20,10 +20,9 @@ const SLOTS: usize = 96;
 const SURGES: usize = 100;
 const HOUR_SECONDS: u32 = 3600;
 
-/// Both pages, and when they were made.
-#[derive(Clone)]
+/// Both pages.
+#[derive(Clone, serde::Serialize)]
 pub struct Outlook {
-    made: Nanos,
     surges: Page<SurgeView>,
     outlook: Page<OutlookView>,
 }
@@ -40,22 +39,19 @@ impl Past {
     }
 
     async fn looked(&self, now: Nanos) -> Answered<Outlook> {
-        let mut kept = self.outlooks.lock().await;
-        if let Some(known) = &*kept
-            && now.0 - known.made.0 < 15 * KEEP_NANOS
-        {
-            return Ok(known.clone());
-        }
+        let past = self.clone();
+        self.outlooks.get(String::new(), move || async move { past.looked_now(now).await }).await
+    }
+
+    async fn looked_now(&self, now: Nanos) -> Answered<Outlook> {
         let span = "SELECT cast(min(minute) AS bigint), cast(max(minute) AS bigint) FROM minutes_tools";
         let ends = self.rows(span).await?;
         let oldest = ends.first().and_then(|row| micros(&row[0])).unwrap_or(now);
         let days = (now.0 - oldest.0) / (86_400 * SECOND);
         let slot_seconds = if days >= WARM_UP as i64 { DAY_SECONDS } else { HOUR_SECONDS };
         let series = self.counts(now, slot_seconds).await?;
-        let made = tokio::task::spawn_blocking(move || look(series, now, slot_seconds)).await;
-        let made = made.map_err(|error| BackendError::Unavailable { part: "outlook", cause: error.to_string() })?;
-        *kept = Some(made.clone());
-        Ok(made)
+        let made = tokio::task::spawn_blocking(move || look(series, slot_seconds)).await;
+        made.map_err(|error| BackendError::Unavailable { part: "outlook", cause: error.to_string() })
     }
 
     /// Packets per slot of the largest series; the slot that is not over yet is left out.
@@ -107,7 +103,7 @@ fn known(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn look(series: Vec<Series>, now: Nanos, slot_seconds: u32) -> Outlook {
+fn look(series: Vec<Series>, slot_seconds: u32) -> Outlook {
     let slots = series.first().map_or(0, |one| one.values.len());
     let mut notes = Vec::new();
     if slots < WARM_UP {
@@ -146,7 +142,7 @@ fn look(series: Vec<Series>, now: Nanos, slot_seconds: u32) -> Outlook {
     let total = series.iter().find(|one| one.key == TOTAL);
     outlook.items = total.into_iter().chain(ranked).take(SHOWN).map(outlook_of).collect();
     outlook.total = outlook.items.len() as u64;
-    Outlook { made: now, surges, outlook }
+    Outlook { surges, outlook }
 }
 
 fn tail(values: &[f64]) -> &[f64] {
@@ -203,18 +199,18 @@ mod tests {
             let one = |key: &str| Series { key: key.into(), start, slot_seconds: 86_400, values: values.clone() };
             vec![one(TOTAL), one("tcp/23")]
         };
-        let few = look(series(vec![5.0; 3]), start, DAY_SECONDS);
+        let few = look(series(vec![5.0; 3]), DAY_SECONDS);
         assert!(few.outlook.notes[0].contains("14 whole days"), "{:?}", few.outlook.notes);
         let weekly: Vec<f64> = (0..100).map(|day| 1000.0 + 100.0 * f64::from(day % 7)).collect();
         let mut raised = weekly.clone();
         raised.push(50_000.0);
-        let many = look(series(weekly), start, DAY_SECONDS);
+        let many = look(series(weekly), DAY_SECONDS);
         let total = &many.outlook.items[0];
         let next = total.slots.last().unwrap();
         assert_eq!((total.key.as_str(), next.actual), (TOTAL, None));
         assert!((next.point.unwrap() - 1200.0).abs() < 100.0, "day 100 is the third of its week: {next:?}");
         assert!(total.score.is_some());
-        let surges = look(series(raised), start, DAY_SECONDS).surges;
+        let surges = look(series(raised), DAY_SECONDS).surges;
         assert_eq!(
             (surges.items[0].key.as_str(), surges.items[0].filter.as_str()),
             ("tcp/23", "proto = tcp and dport = 23")

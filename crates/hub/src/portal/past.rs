@@ -1,13 +1,16 @@
 //! Questions of the portal, answered from the lake: what was, also before this hub was started.
 //!
-//! Every figure comes from a query that `noroshi query` answers too. Queries take turns, so that many viewers cost no
-//! more than a few; answers that everybody sees alike are kept for some seconds.
+//! Every figure comes from a query that `noroshi query` answers too. Queries take turns, and past a queue of them a
+//! question is refused, so that memory stays bounded; answers are shared by all who ask the same ([`Answers`]). Rows of
+//! the lake are the same for everybody who may ask: rights are checked before, and a filter that depends on who asks is
+//! part of the question.
 
+use super::answers::Answers;
 use noroshi_api::backend::{Answered, BackendError, PacketQuery};
-use noroshi_api::filter::{Expr, Field, KIND_SQL, Kind, sql_shown};
+use noroshi_api::filter::{Expr, Field, KIND_SQL, sql_shown};
 use noroshi_api::memory::Figures;
-use noroshi_api::query::{Answer, Group, Measure, Query};
-use noroshi_api::views::{Count, PacketView, Page, Rates};
+use noroshi_api::query::Answer;
+use noroshi_api::views::{Count, PacketView, Page, Rates, SampleView, SessionView};
 use noroshi_model::packet::Oddities;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
@@ -15,18 +18,30 @@ use noroshi_store::format::{self, Format};
 use noroshi_store::{Lake, Limits, QueryError};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-/// What one query of the portal may use; an answer must begin before the door's own limit.
-const LIMITS: Limits = Limits { time: Duration::from_secs(20), memory: 512 << 20, rows: 200_000 };
-/// Queries at once: as many as small machines have cores.
-const AT_ONCE: usize = 2;
-/// Answers that all see alike are kept so long.
-pub(super) const KEEP_NANOS: i64 = 4 * SECOND;
+/// What one query of the portal may use; an answer must begin before the door's own limit. Memory is per query, and so
+/// many run at once as there are turns.
+const LIMITS: Limits = Limits { time: Duration::from_secs(20), memory: 256 << 20, rows: 200_000 };
+/// Queries that wait for their turn; one more is refused. Larger: longer waits under a flood of questions.
+const QUEUE: usize = 128;
+/// When a refused question should be asked again.
+const AGAIN_SECONDS: u64 = 2;
+/// Answers are fresh for so long at least: the lake gets new rows every five seconds.
+const FRESH: Duration = Duration::from_secs(4);
+/// The length of a range changes slowly.
+const LENGTH_FRESH: Duration = Duration::from_secs(30);
+/// Bytes of answers of each kind that are kept.
+const ANSWER_BYTES: usize = 8 << 20;
+/// A range that ends so close to the present ends at the present.
+const PRESENT: i64 = 2 * SECOND;
 /// How far back the page of one value looks, and the points of its series.
 const VALUE_SECONDS: i64 = 7 * 86_400;
 const VALUE_POINTS: i64 = 168;
+const VALUE_TOP: usize = 12;
 /// Payload bytes shown of a packet.
 const PAYLOAD: usize = 96;
 /// Slots of a sensor's last day, and after how long all are counted again, because a sensor that was cut off sends late.
@@ -35,7 +50,7 @@ const DAY_SLOTS: i64 = 96;
 const DAY_WHOLE: i64 = 600 * SECOND;
 
 /// Figures of the first page.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, serde::Serialize)]
 pub struct Overview {
     pub packets: u64,
     pub sources: u64,
@@ -76,13 +91,70 @@ impl KeptDays {
     }
 }
 
-/// The lake, as the portal asks it.
+/// The lake, as the portal asks it. Clones share everything.
+#[derive(Clone)]
 pub struct Past {
     lake: Lake,
-    turns: Semaphore,
-    overview: Mutex<Option<(Nanos, Overview)>>,
-    days: Mutex<KeptDays>,
-    pub(super) outlooks: Mutex<Option<super::outlook::Outlook>>,
+    turns: Arc<Turns>,
+    kept_days: Arc<Mutex<KeptDays>>,
+    overviews: Answers<Overview>,
+    days: Answers<Days>,
+    packets: Answers<Page<PacketView>>,
+    figures: Answers<Figures>,
+    pub(super) explored: Answers<Answer>,
+    pub(super) lengths: Answers<u64>,
+    pub(super) sessions: Answers<Page<SessionView>>,
+    pub(super) samples: Answers<Page<SampleView>>,
+    pub(super) outlooks: Answers<super::outlook::Outlook>,
+}
+
+/// Queries take turns, one for each core.
+struct Turns {
+    free: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Turns {
+    fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Turns { free: Semaphore::new(cores), waiting: AtomicUsize::new(0) }
+    }
+
+    async fn next(&self) -> Answered<SemaphorePermit<'_>> {
+        /// Counts who waits, also when they go away.
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        if let Ok(turn) = self.free.try_acquire() {
+            return Ok(turn);
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= QUEUE {
+            return Err(BackendError::Busy { again_seconds: AGAIN_SECONDS });
+        }
+        let closed = |error: tokio::sync::AcquireError| unavailable(&error);
+        self.free.acquire().await.map_err(closed)
+    }
+}
+
+pub(super) fn unavailable(error: &dyn std::fmt::Display) -> BackendError {
+    BackendError::Unavailable { part: "lake", cause: error.to_string() }
+}
+
+/// A range as the key of an answer: one that ends at the present is the same question a moment later.
+pub(super) fn range_key(from: Nanos, to: Nanos, now: Nanos) -> String {
+    match (now.0 - to.0).abs() <= PRESENT {
+        true => format!("the last {}", to.0 - from.0),
+        false => format!("{} to {}", from.0, to.0),
+    }
+}
+
+pub(super) fn filter_key(filter: Option<&Expr>) -> String {
+    filter.map(Expr::to_sql).unwrap_or_default()
 }
 
 fn failed(error: QueryError) -> BackendError {
@@ -119,35 +191,60 @@ impl Past {
     pub fn new(lake: Lake) -> Self {
         Past {
             lake,
-            turns: Semaphore::new(AT_ONCE),
-            overview: Mutex::default(),
-            days: Mutex::default(),
-            outlooks: Mutex::default(),
+            turns: Arc::new(Turns::new()),
+            kept_days: Arc::default(),
+            overviews: Answers::new(FRESH, ANSWER_BYTES),
+            days: Answers::new(4 * FRESH, ANSWER_BYTES),
+            packets: Answers::new(FRESH, ANSWER_BYTES),
+            figures: Answers::new(FRESH, ANSWER_BYTES),
+            explored: Answers::new(FRESH, ANSWER_BYTES),
+            lengths: Answers::new(LENGTH_FRESH, ANSWER_BYTES),
+            sessions: Answers::new(FRESH, ANSWER_BYTES),
+            samples: Answers::new(FRESH, ANSWER_BYTES),
+            outlooks: Answers::new(15 * FRESH, ANSWER_BYTES),
         }
+    }
+
+    /// Forgets every answer, because rows were removed.
+    pub async fn forget(&self) {
+        *self.kept_days.lock().await = KeptDays::default();
+        self.overviews.clear();
+        self.days.clear();
+        self.packets.clear();
+        self.figures.clear();
+        self.explored.clear();
+        self.lengths.clear();
+        self.sessions.clear();
+        self.samples.clear();
+        self.outlooks.clear();
     }
 
     /// The rows of a query.
     pub async fn rows(&self, sql: &str) -> Answered<Vec<Vec<Value>>> {
-        let unavailable = |cause: String| BackendError::Unavailable { part: "lake", cause };
-        let _turn = self.turns.acquire().await.map_err(|error| unavailable(error.to_string()))?;
+        let _turn = self.turns.next().await?;
         let mut rows = self.lake.query(sql, LIMITS).await.map_err(failed)?;
         let mut out = Vec::new();
         match format::write(&mut rows, Format::Json, &mut out).await {
             Ok(_) => {}
             Err(format::WriteError::Query(error)) => return Err(failed(error)),
-            Err(error) => return Err(unavailable(error.to_string())),
+            Err(error) => return Err(unavailable(&error)),
         }
         #[derive(serde::Deserialize)]
         struct Document {
             rows: Vec<Vec<Value>>,
         }
-        serde_json::from_slice::<Document>(&out)
-            .map(|document| document.rows)
-            .map_err(|error| unavailable(error.to_string()))
+        serde_json::from_slice::<Document>(&out).map(|document| document.rows).map_err(|error| unavailable(&error))
     }
 
     /// Single packets, newest first.
-    pub async fn packets(&self, query: &PacketQuery) -> Answered<Page<PacketView>> {
+    pub async fn packets(&self, query: &PacketQuery, now: Nanos) -> Answered<Page<PacketView>> {
+        let range = range_key(query.from, query.to, now);
+        let key = format!("{range} {} {}", query.take, filter_key(query.filter.as_ref()));
+        let (past, query) = (self.clone(), query.clone());
+        self.packets.get(key, move || async move { past.packets_now(&query).await }).await
+    }
+
+    async fn packets_now(&self, query: &PacketQuery) -> Answered<Page<PacketView>> {
         let mut conditions = format!("ts >= {} AND ts < {}", instant(query.from), instant(query.to));
         if let Some(filter) = &query.filter {
             conditions += &format!(" AND {}", filter.to_sql());
@@ -176,17 +273,16 @@ impl Past {
         Ok(None)
     }
 
-    /// Figures of the first page.
-    pub async fn overview(&self, now: Nanos) -> Answered<Overview> {
-        let mut kept = self.overview.lock().await;
-        if let Some((at, view)) = &*kept
-            && now.0 - at.0 < KEEP_NANOS
-        {
-            return Ok(view.clone());
-        }
-        let (day, hour) = (instant(Nanos(now.0 - 86_400 * SECOND)), instant(Nanos(now.0 - 3600 * SECOND)));
+    /// Figures of the first page. `newest` is the newest packet that is known without asking.
+    pub async fn overview(&self, newest: Option<Nanos>, now: Nanos) -> Answered<Overview> {
+        let past = self.clone();
+        self.overviews.get(String::new(), move || async move { past.overview_now(newest, now).await }).await
+    }
+
+    async fn overview_now(&self, newest: Option<Nanos>, now: Nanos) -> Answered<Overview> {
+        let from = Nanos(now.0 - 3600 * SECOND);
+        let (day, hour) = (instant(Nanos(now.0 - 86_400 * SECOND)), instant(from));
         let all = format!("SELECT sum(packets), distinct_of(sources) FROM minutes_tools WHERE minute >= {day}");
-        let newest = format!("SELECT cast(max(ts) AS bigint) FROM packets WHERE ts >= {day}");
         let ranked = |table: &str, key: &str, only: &str| {
             format!(
                 "SELECT {key}, sum(packets), distinct_of(sources) FROM {table} WHERE minute >= {hour} AND {only} \
@@ -195,38 +291,68 @@ impl Past {
         };
         let ports = ranked("minutes_ports", "port", "port IS NOT NULL AND proto IN (6, 17, 132)");
         let countries = ranked("minutes_countries", "country", "country IS NOT NULL");
-        let kinds = Query {
-            by: vec![Field::Kind],
-            filter: None,
-            measure: Measure::Packets,
-            from: Nanos(now.0 - 3600 * SECOND),
-            to: now,
-            slot_seconds: 60,
-            groups: 8,
-            series: 8,
+        let newest = async {
+            if newest.is_some() {
+                return Ok(newest);
+            }
+            let sql = format!("SELECT cast(max(ts) AS bigint) FROM packets WHERE ts >= {day}");
+            Ok(self.rows(&sql).await?.first().and_then(|row| micros(&row[0])))
         };
-        let all = self.rows(&all).await?;
+        let (all, ports, countries, hour, newest) = tokio::try_join!(
+            self.rows(&all),
+            self.rows(&ports),
+            self.rows(&countries),
+            self.kinds(None, from, now, 60),
+            newest,
+        )?;
         let counts = |rows: Vec<Vec<Value>>| {
             let count =
                 |row: &Vec<Value>| Count { value: text(&row[0]), packets: number(&row[1]), sources: number(&row[2]) };
             rows.iter().map(count).collect::<Vec<_>>()
         };
-        let view = Overview {
+        Ok(Overview {
             packets: all.first().map_or(0, |row| number(&row[0])),
             sources: all.first().map_or(0, |row| number(&row[1])),
-            newest: self.rows(&newest).await?.first().and_then(|row| micros(&row[0])),
-            hour: rates_of(self.explore(&kinds).await?),
-            ports: counts(self.rows(&ports).await?),
-            countries: counts(self.rows(&countries).await?),
-        };
-        *kept = Some((now, view.clone()));
-        Ok(view)
+            newest,
+            hour,
+            ports: counts(ports),
+            countries: counts(countries),
+        })
+    }
+
+    /// Packets per slot, by kind, in one query.
+    async fn kinds(&self, filter: Option<&Expr>, from: Nanos, to: Nanos, slot_seconds: u64) -> Answered<Rates> {
+        let slot = slot_seconds as i64 * SECOND;
+        let start = from.0.div_euclid(slot) * slot;
+        let points = usize::try_from((to.0 - start + slot - 1) / slot).unwrap_or_default();
+        let narrowed = filter.map(|filter| format!(" AND {}", filter.to_sql())).unwrap_or_default();
+        let sql = format!(
+            "SELECT (cast(ts AS bigint) - {}) / {} AS slot, {KIND_SQL} AS kind, count(*) FROM packets \
+             WHERE ts >= {} AND ts < {}{narrowed} GROUP BY 1, 2",
+            start / 1000,
+            slot / 1000,
+            instant(from),
+            instant(to),
+        );
+        let mut rates = Rates { start: Nanos(start), slot_seconds, series: BTreeMap::new() };
+        for row in self.rows(&sql).await? {
+            let line = rates.series.entry(text(&row[1])).or_insert_with(|| vec![0; points]);
+            if let Some(cell) = row[0].as_u64().and_then(|slot| line.get_mut(slot as usize)) {
+                *cell += number(&row[2]);
+            }
+        }
+        Ok(rates)
     }
 
     /// The last day of every sensor. Slots that have passed are kept: only the newest are counted again.
     pub async fn days(&self, now: Nanos) -> Answered<Days> {
-        let mut kept = self.days.lock().await;
-        if now.0 - kept.counted.0 >= 4 * KEEP_NANOS {
+        let past = self.clone();
+        self.days.get(String::new(), move || async move { past.days_now(now).await }).await
+    }
+
+    async fn days_now(&self, now: Nanos) -> Answered<Days> {
+        let mut kept = self.kept_days.lock().await;
+        if now.0 > kept.counted.0 {
             let newest = now.0.div_euclid(DAY_SLOT);
             let oldest = newest + 1 - DAY_SLOTS;
             let again = now.0 - kept.whole.0 >= DAY_WHOLE;
@@ -252,52 +378,49 @@ impl Past {
 
     /// What packets tell of a value.
     pub async fn figures(&self, filter: &Expr, top: Field, country: Option<String>, now: Nanos) -> Answered<Figures> {
+        let key = format!("{} {}", top.name(), filter.to_sql());
+        let (past, filter) = (self.clone(), filter.clone());
+        let make = move || async move { past.figures_now(&filter, top, now).await };
+        Ok(Figures { country, ..self.figures.get(key, make).await? })
+    }
+
+    async fn figures_now(&self, filter: &Expr, top: Field, now: Nanos) -> Answered<Figures> {
         let (since, to) = (Nanos(now.0 - VALUE_SECONDS * SECOND), Nanos(now.0 + SECOND));
         let conditions = format!("ts >= {} AND ts < {} AND {}", instant(since), instant(to), filter.to_sql());
-        let sql = format!(
+        let tool = sql_shown(Field::Tool);
+        let whole = format!(
             "SELECT count(*), count(DISTINCT src), count(DISTINCT dst), cast(min(ts) AS bigint), \
-             cast(max(ts) AS bigint) FROM packets WHERE {conditions}"
+             cast(max(ts) AS bigint), array_to_string(array_agg(DISTINCT {tool}), ',') FROM packets WHERE {conditions}"
         );
-        let whole = self.rows(&sql).await?;
-        let Some(row) = whole.first().filter(|row| number(&row[0]) > 0) else {
-            return Ok(Figures { country, ..Figures::default() });
-        };
+        let key = sql_shown(top);
+        let ranked = format!(
+            "SELECT {key}, count(*), count(DISTINCT src) FROM packets WHERE {conditions} GROUP BY 1 \
+             ORDER BY 2 DESC, 1 LIMIT {VALUE_TOP}"
+        );
+        let (whole, ranked) = tokio::try_join!(self.rows(&whole), self.rows(&ranked))?;
+        let Some(row) = whole.first().filter(|row| number(&row[0]) > 0) else { return Ok(Figures::default()) };
         let first = micros(&row[3]).unwrap_or(since);
-        let query = |by: Field, groups: usize| Query {
-            by: vec![by],
-            filter: Some(filter.clone()),
-            measure: Measure::Packets,
-            from: first,
-            to,
-            slot_seconds: ((now.0 - first.0) / SECOND / VALUE_POINTS).max(10) as u64,
-            groups,
-            series: 8,
+        let slot_seconds = ((now.0 - first.0) / SECOND / VALUE_POINTS).max(10) as u64;
+        let top = |row: &Vec<Value>| Count {
+            value: super::explore::key_text(top, &row[0]),
+            packets: number(&row[1]),
+            sources: number(&row[2]),
         };
-        let tools =
-            format!("SELECT DISTINCT {} FROM packets WHERE {conditions} AND tool_bits <> 0", sql_shown(Field::Tool));
-        let tools = self.rows(&tools).await?;
+        let mut tools: Vec<String> =
+            text(&row[5]).split(',').filter(|tool| !tool.is_empty()).map(str::to_owned).collect();
+        tools.sort();
         Ok(Figures {
             packets: number(&row[0]),
             sources: number(&row[1]),
             destinations: number(&row[2]),
             first: Some(first),
             last: micros(&row[4]),
-            country,
-            tools: tools.iter().map(|row| text(&row[0])).filter(|tool| !tool.is_empty()).collect(),
-            rates: rates_of(self.explore(&query(Field::Kind, 8)).await?),
-            top: self.explore(&query(top, 12)).await?.groups.into_iter().map(count_of).collect(),
+            country: None,
+            tools,
+            rates: self.kinds(Some(filter), first, to, slot_seconds).await?,
+            top: ranked.iter().map(top).collect(),
         })
     }
-}
-
-fn count_of(group: Group) -> Count {
-    Count { value: group.key.join(" "), packets: group.packets, sources: group.sources }
-}
-
-fn rates_of(answer: Answer) -> Rates {
-    let (start, slot_seconds) = (answer.start, answer.slot_seconds);
-    let named = answer.series.into_iter().filter_map(|one| Some((one.key.into_iter().next()?, one.values)));
-    Rates { start, slot_seconds, series: named.filter(|(kind, _)| Kind::NAMES.contains(&kind.as_str())).collect() }
 }
 
 fn packet_sql(conditions: &str, take: usize) -> String {

@@ -69,6 +69,12 @@ impl Past {
     /// Dialogues, newest first.
     pub async fn sessions(&self, filter: &SessionFilter, slice: Slice) -> Answered<Page<SessionView>> {
         let wanted = conditions(filter);
+        let key = format!("{} {} {wanted}", slice.skip, slice.take);
+        let past = self.clone();
+        self.sessions.get(key, move || async move { past.sessions_now(&wanted, slice).await }).await
+    }
+
+    async fn sessions_now(&self, wanted: &str, slice: Slice) -> Answered<Page<SessionView>> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sessions WHERE {wanted} ORDER BY ts DESC LIMIT {} OFFSET {}",
             slice.take, slice.skip
@@ -101,6 +107,12 @@ impl Past {
 
     /// Files, most frequent first.
     pub async fn samples(&self, slice: Slice) -> Answered<Page<SampleView>> {
+        let past = self.clone();
+        let key = format!("{} {}", slice.skip, slice.take);
+        self.samples.get(key, move || async move { past.samples_now(slice).await }).await
+    }
+
+    async fn samples_now(&self, slice: Slice) -> Answered<Page<SampleView>> {
         let sql = format!(
             "SELECT hash, count(*) AS sessions, count(DISTINCT src), cast(min(ts) AS bigint), cast(max(ts) AS bigint), \
              min(places), count(*) OVER () FROM (SELECT unnest(hashes) AS hash, src, ts, \

@@ -1,7 +1,6 @@
 //! Members, rules and messages, as the live warning keeps them: the members' file and the outbox in `warning.db`.
 //! Nothing is written from here.
 
-use super::past::KEEP_NANOS;
 use crate::HubError;
 use noroshi_alert::config::{self, Config};
 use noroshi_alert::rules::{self, Action, Rule};
@@ -19,6 +18,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
+/// What was read is kept so long.
+const KEEP_NANOS: i64 = 4 * SECOND;
 /// Messages that are looked at: the newest.
 const MOST: i64 = 2_000;
 const WEEK: i64 = 7 * 86_400 * SECOND;
