@@ -112,9 +112,9 @@ impl Field {
         }
     }
 
-    /// Whether values of it identify a sensor.
+    /// Whether values of it identify a sensor: its addresses, or the name that its host knows it by.
     pub const fn shows_sensor(self) -> bool {
-        matches!(self, Field::Dst)
+        matches!(self, Field::Dst | Field::Sensor)
     }
 
     /// Names that may stand for numbers.

@@ -147,13 +147,14 @@ pub async fn explore(
     })
 }
 
-/// Destinations are sensors' addresses: those who may not see them may not test for them either.
+/// Destinations are sensors' addresses, and names tell who hosts them: those who may not see them may not test for them
+/// either.
 fn may_ask(scope: &Scope, by: &[Field], filter: Option<&filter::Expr>) -> Reply<()> {
     let asks = |field: &Field| by.contains(field) || filter.is_some_and(|filter| filter.mentions(*field));
     match Field::ALL.iter().find(|field| field.shows_sensor() && asks(field)) {
         Some(field) if !scope.sensor_addresses() => Err(Problem::new(
             Code::NotAllowed,
-            format!("{} shows addresses of sensors, which your role does not include.", field.name()),
+            format!("{} identifies sensors, which your role does not include.", field.name()),
         )),
         _ => Ok(()),
     }

@@ -75,7 +75,12 @@ async fn addresses_of_sensors_stay_with_operators() {
     let world = World::new();
     world.administrator().await;
     let member = world.invited(Role::Member).await;
-    for path in ["/api/v1/explore?by=dst", "/api/v1/explore?by=dport&filter=dst%20in%20198.51.100.0/24"] {
+    for path in [
+        "/api/v1/explore?by=dst",
+        "/api/v1/explore?by=dport&filter=dst%20in%20198.51.100.0/24",
+        "/api/v1/explore?by=kind,sensor",
+        "/api/v1/explore?by=dport&filter=sensor%20%3D%20kyoto",
+    ] {
         assert_eq!(world.get(path, &member).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     for path in ["/api/v1/explore?by=src", "/api/v1/lookup?value=203.0.113.7", "/api/v1/now", "/api/v1/fields"] {
