@@ -80,19 +80,28 @@ export function url(path: string, params: Params = {}): string {
   return `/api/v1/${path}${text ? `?${text}` : ''}`;
 }
 
+/** A hub that is asked too much at once says when to come back; a page does so by itself, some times. */
+const TRIES = 3;
+const LONGEST_PAUSE_S = 5;
+
+async function ask(path: string, request: RequestInit, tries: number): Promise<Response> {
+  const response = await fetch(path, request);
+  const pause = Number(response.headers.get('retry-after') ?? Infinity);
+  if (tries <= 1 || request.method !== 'GET' || response.status !== 503 || !(pause <= LONGEST_PAUSE_S)) return response;
+  // Not all at the same moment.
+  await new Promise((next) => setTimeout(next, pause * (500 + Math.random() * 1000)));
+  request.signal?.throwIfAborted();
+  return ask(path, request, tries - 1);
+}
+
 async function send<T>(method: string, path: string, params?: Params, body?: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (method !== 'GET') headers['x-noroshi-csrf'] = csrf;
   if (body !== undefined) headers['content-type'] = 'application/json';
   let response: Response;
   try {
-    response = await fetch(url(path, params), {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      credentials: 'same-origin',
-      signal: signal ?? null,
-    });
+    const request: RequestInit = { method, headers, body: body === undefined ? null : JSON.stringify(body), credentials: 'same-origin', signal: signal ?? null };
+    response = await ask(url(path, params), request, TRIES);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refusal('offline', 'The hub does not answer.', 0);

@@ -19,9 +19,11 @@ class Session {
 
   async ask(): Promise<void> {
     this.state = 'asking';
+    const [about, me] = [api.get<About>('about'), api.get<Me>('me')];
+    me.catch(() => undefined); // Looked at below; when the other fails first, nobody does.
     try {
-      this.about = await api.get<About>('about');
-      this.accept(await api.get<Me>('me'));
+      this.about = await about;
+      this.accept(await me);
     } catch (error) {
       this.state = error instanceof Refusal && error.code === 'not-signed-in' ? 'out' : 'failed';
     }
