@@ -8,6 +8,8 @@
 pub mod analysis;
 pub mod commands;
 pub mod failure;
+#[cfg(feature = "hub")]
+mod heap;
 pub mod inputs;
 #[cfg(feature = "hub")]
 pub mod lake;

@@ -25,6 +25,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         noroshi_ingest::worker::serve()?;
         return Ok(ExitCode::SUCCESS);
     }
+    crate::heap::one_arena_a_core();
     let Some(path) = args.config else { return Err(Failure::usage("--config FILE is missing")) };
     let config = Config::read(&path).map_err(Failure::refused)?;
     runtime()?.block_on(async { serve(Hub::start(config, services::standard()).await?).await })

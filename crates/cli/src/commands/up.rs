@@ -53,6 +53,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    crate::heap::one_arena_a_core();
     let mut config = Config { listen: args.listen, advertise: args.advertise, ..Config::default() };
     let mut demo = None;
     config.data = args.data.unwrap_or(config.data);

@@ -3,18 +3,20 @@
 //! Whoever asks what somebody else is asking waits for the same answer. An answer is given as it is while it is fresh;
 //! for a while longer it is still given while a newer one is being made, so that nobody waits for what others have just
 //! seen. What took long stays fresh for longer, so that one question never takes more than a fifth of the time. What is
-//! kept is bounded in bytes, the oldest goes first. A question that nobody waits for any more is given up.
+//! kept is bounded in bytes, the oldest goes first. A question goes on as long as anybody waits for it, whoever of them goes
+//! away; one that nobody waits for any more is given up.
 //!
 //! The key must hold everything that the answer depends on except the present: what is asked, and where rows depend on
 //! who asks, that too.
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use noroshi_api::backend::Answered;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::OnceCell;
 
 /// An answer is fresh for so many times what it took to make.
 const REST: u32 = 4;
@@ -41,7 +43,8 @@ struct Shelf<T> {
 
 struct Entry<T> {
     ready: Option<Ready<T>>,
-    making: Option<Making<T>>,
+    /// Lives as long as somebody waits for it.
+    making: Option<WeakShared<Work<T>>>,
 }
 
 struct Ready<T> {
@@ -52,12 +55,13 @@ struct Ready<T> {
 }
 
 /// An answer on its way, and how long it took.
-type Making<T> = Arc<OnceCell<(Answered<T>, Duration)>>;
+type Work<T> = BoxFuture<'static, (Answered<T>, Duration)>;
+type Making<T> = Shared<Work<T>>;
 
 /// What there is for a question.
 enum Found<T> {
     Fresh(T),
-    /// Still good to give; the cell is for whoever makes a newer one, when nobody does yet.
+    /// Still good to give; a newer one is for the asker to make, when nobody does yet.
     Stale(T, Option<Making<T>>),
     Missing(Making<T>),
 }
@@ -80,15 +84,14 @@ impl<T: Clone + Serialize + Send + Sync + 'static> Answers<T> {
     where
         F: Future<Output = Answered<T>> + Send + 'static,
     {
-        match self.0.find(&key, Instant::now()) {
-            Found::Fresh(value) => Ok(value),
-            Found::Stale(value, None) => Ok(value),
+        match self.0.find(&key, Instant::now(), make) {
+            Found::Fresh(value) | Found::Stale(value, None) => Ok(value),
             Found::Stale(value, Some(making)) => {
                 let inner = self.0.clone();
-                tokio::spawn(async move { inner.made(key, making, make).await });
+                tokio::spawn(async move { inner.made(&key, making).await });
                 Ok(value)
             }
-            Found::Missing(making) => self.0.made(key, making, make).await,
+            Found::Missing(making) => self.0.made(&key, making).await,
         }
     }
 
@@ -98,50 +101,59 @@ impl<T: Clone + Serialize + Send + Sync + 'static> Answers<T> {
     }
 }
 
-impl<T: Clone + Serialize> Inner<T> {
+/// The work that gives the answer, for any number of people to wait for.
+fn begin<T, F>(make: impl FnOnce() -> F + Send + 'static) -> Making<T>
+where
+    T: Clone + Send + Sync + 'static,
+    F: Future<Output = Answered<T>> + Send + 'static,
+{
+    let timed = async move {
+        let began = Instant::now();
+        (make().await, began.elapsed())
+    };
+    timed.boxed().shared()
+}
+
+impl<T: Clone + Serialize + Send + Sync + 'static> Inner<T> {
     fn shelf(&self) -> MutexGuard<'_, Shelf<T>> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, key: &str, now: Instant) -> Found<T> {
+    fn find<F>(&self, key: &str, now: Instant, make: impl FnOnce() -> F + Send + 'static) -> Found<T>
+    where
+        F: Future<Output = Answered<T>> + Send + 'static,
+    {
         let mut shelf = self.shelf();
         let entry = shelf.entries.entry(key.to_owned()).or_insert(Entry { ready: None, making: None });
-        if let Some(ready) = &entry.ready {
-            let age = now.saturating_duration_since(ready.made);
-            if age < ready.fresh {
-                return Found::Fresh(ready.value.clone());
-            }
-            if age < ready.fresh + STALE {
-                let value = ready.value.clone();
-                let first = entry.making.is_none();
-                let making = entry.making.get_or_insert_default().clone();
-                return Found::Stale(value, first.then_some(making));
-            }
+        let age = |ready: &Ready<T>| now.saturating_duration_since(ready.made);
+        let usable = entry.ready.as_ref().filter(|ready| age(ready) < ready.fresh + STALE);
+        if let Some(ready) = usable.filter(|ready| age(ready) < ready.fresh) {
+            return Found::Fresh(ready.value.clone());
         }
-        Found::Missing(entry.making.get_or_insert_default().clone())
+        let under_way = entry.making.as_ref().and_then(WeakShared::upgrade);
+        if let (Some(ready), Some(_)) = (usable, &under_way) {
+            return Found::Stale(ready.value.clone(), None);
+        }
+        let making = under_way.unwrap_or_else(|| begin(make));
+        entry.making = making.downgrade();
+        match usable {
+            Some(ready) => Found::Stale(ready.value.clone(), Some(making)),
+            None => Found::Missing(making),
+        }
     }
 
-    async fn made<F: Future<Output = Answered<T>>>(
-        &self,
-        key: String,
-        making: Making<T>,
-        make: impl FnOnce() -> F,
-    ) -> Answered<T> {
-        // When whoever makes it goes away, the next of those who wait begins anew.
-        let timed = || async {
-            let began = Instant::now();
-            (make().await, began.elapsed())
-        };
-        let (answer, took) = making.get_or_init(timed).await;
-        self.put(&key, &making, answer, *took, Instant::now());
-        answer.clone()
+    async fn made(&self, key: &str, making: Making<T>) -> Answered<T> {
+        let (answer, took) = making.clone().await;
+        self.put(key, &making, &answer, took, Instant::now());
+        answer
     }
 
     fn put(&self, key: &str, making: &Making<T>, answer: &Answered<T>, took: Duration, now: Instant) {
         let shelf = &mut *self.shelf();
         let Some(entry) = shelf.entries.get_mut(key) else { return };
         // The first of those who waited puts it there; and what was forgotten meanwhile stays so.
-        if !entry.making.as_ref().is_some_and(|current| Arc::ptr_eq(current, making)) {
+        let current = entry.making.as_ref().and_then(WeakShared::upgrade);
+        if !current.is_some_and(|current| current.ptr_eq(making)) {
             return;
         }
         entry.making = None;
@@ -165,8 +177,8 @@ impl<T> Shelf<T> {
             if let Some(old) = entry.ready.take_if(|ready| age(ready) >= ready.fresh + STALE) {
                 *bytes -= old.bytes;
             }
-            let awaited = entry.making.as_ref().is_some_and(|making| Arc::strong_count(making) > 1);
-            entry.ready.is_some() || awaited
+            let awaited = || entry.making.as_ref().and_then(WeakShared::upgrade).is_some();
+            entry.ready.is_some() || awaited()
         });
         while self.bytes > most_bytes {
             let ready = self.entries.iter().filter_map(|(key, entry)| Some((entry.ready.as_ref()?.made, key)));
@@ -188,6 +200,11 @@ mod tests {
 
     fn answers() -> Answers<u32> {
         Answers::new(FRESH, 1 << 20)
+    }
+
+    /// What is there for "a" at a moment.
+    fn find(answers: &Answers<u32>, at: Instant) -> Found<u32> {
+        answers.0.find("a", at, || async { Ok(9) })
     }
 
     #[tokio::test]
@@ -216,20 +233,21 @@ mod tests {
         let answers = answers();
         assert_eq!(answers.get("a".into(), || async { Ok(1) }).await.unwrap(), 1);
         let at = Instant::now();
-        assert!(matches!(answers.0.find("a", at), Found::Fresh(1)));
-        assert!(matches!(answers.0.find("a", at + FRESH), Found::Stale(1, Some(_))), "the first makes a newer one");
-        assert!(matches!(answers.0.find("a", at + FRESH), Found::Stale(1, None)), "the next does not");
-        assert!(matches!(answers.0.find("a", at + FRESH + STALE), Found::Missing(_)), "too old to be given");
+        assert!(matches!(find(&answers, at), Found::Fresh(1)));
+        let first = find(&answers, at + FRESH);
+        assert!(matches!(first, Found::Stale(1, Some(_))), "the first makes a newer one");
+        assert!(matches!(find(&answers, at + FRESH), Found::Stale(1, None)), "the next does not");
+        assert!(matches!(find(&answers, at + FRESH + STALE), Found::Missing(_)), "too old to be given");
     }
 
     #[tokio::test]
     async fn what_took_long_is_fresh_for_longer() {
         let answers = answers();
-        let Found::Missing(making) = answers.0.find("a", Instant::now()) else { panic!("nothing is there yet") };
         let at = Instant::now();
+        let Found::Missing(making) = find(&answers, at) else { panic!("nothing is there yet") };
         answers.0.put("a", &making, &Ok(1), FRESH * 2, at);
-        assert!(matches!(answers.0.find("a", at + FRESH * 7), Found::Fresh(1)));
-        assert!(matches!(answers.0.find("a", at + FRESH * 8), Found::Stale(1, Some(_))));
+        assert!(matches!(find(&answers, at + FRESH * 7), Found::Fresh(1)));
+        assert!(matches!(find(&answers, at + FRESH * 8), Found::Stale(1, Some(_))));
     }
 
     #[tokio::test]
@@ -241,16 +259,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_is_given_up_is_taken_on_by_the_next() {
-        let answers = answers();
-        let first = tokio::spawn({
-            let answers = answers.clone();
-            async move { answers.get("a".into(), std::future::pending).await }
-        });
+    async fn a_question_goes_on_when_one_of_those_who_wait_goes_away_and_ends_with_the_last() {
+        let (answers, begun, gate) = (answers(), Arc::new(AtomicU32::new(0)), Arc::new(Barrier::new(2)));
+        let ask = || {
+            let (answers, begun, gate) = (answers.clone(), begun.clone(), gate.clone());
+            let make = move || async move {
+                begun.fetch_add(1, Ordering::Relaxed);
+                gate.wait().await;
+                Ok(7)
+            };
+            tokio::spawn(async move { answers.get("a".into(), make).await })
+        };
+        let (first, second) = (ask(), ask());
         tokio::task::yield_now().await;
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
-        assert_eq!(answers.get("a".into(), || async { Ok(3) }).await.unwrap(), 3);
+        gate.wait().await;
+        assert_eq!((second.await.unwrap().unwrap(), begun.load(Ordering::Relaxed)), (7, 1), "not begun anew");
+        answers.clear();
+        let alone = ask();
+        tokio::task::yield_now().await;
+        alone.abort();
+        assert!(alone.await.unwrap_err().is_cancelled());
+        assert_eq!(answers.get("a".into(), || async { Ok(3) }).await.unwrap(), 3, "nobody waited: given up");
     }
 
     #[tokio::test]
@@ -260,7 +291,8 @@ mod tests {
             answers.get(n.to_string(), move || async move { Ok("x".repeat(1000)) }).await.unwrap();
             assert!(answers.0.shelf().bytes <= 10_000);
         }
-        let kept = |key: &str| matches!(answers.0.find(key, Instant::now()), Found::Fresh(_));
+        let made = || async { Ok(String::new()) };
+        let kept = |key: &str| matches!(answers.0.find(key, Instant::now(), made), Found::Fresh(_));
         assert!(kept("99") && kept("98") && !kept("0"));
         assert!(answers.0.shelf().entries.len() < 10, "nothing is left of what was dropped");
         answers.clear();

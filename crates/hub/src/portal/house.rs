@@ -26,6 +26,7 @@ use noroshi_wire::SensorName;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Organisation of sensors that enrolled with this hub.
 const ORGANISATION: &str = "hub";
@@ -51,6 +52,8 @@ pub struct House {
     kept: Kept,
     warnings: Warnings,
     members: Mutex<HashMap<String, Member>>,
+    /// When the fleet was last asked.
+    asked: tokio::sync::Mutex<Option<Instant>>,
     sample: AtomicBool,
     missed: AtomicU64,
 }
@@ -65,6 +68,7 @@ impl House {
             warnings: Warnings::new(&context.config.data),
             context,
             members: Mutex::default(),
+            asked: tokio::sync::Mutex::default(),
             sample: AtomicBool::new(false),
             missed: AtomicU64::new(0),
         }
@@ -97,8 +101,20 @@ impl House {
         (missed > 0).then_some(text)
     }
 
-    /// Asks the fleet how its sensors are.
+    /// Asks the fleet how its sensors are. Those who ask while it is being asked share what comes next.
     pub async fn refresh(&self) -> Result<(), HubError> {
+        let wanted = Instant::now();
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|asked| asked >= wanted) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.ask_fleet().await?;
+        *asked = Some(now);
+        Ok(())
+    }
+
+    async fn ask_fleet(&self) -> Result<(), HubError> {
         let mut members = HashMap::new();
         for sensor in self.context.fleet.list().await? {
             let name: SensorName = sensor.name.parse()?;
