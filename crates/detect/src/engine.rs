@@ -9,11 +9,11 @@ use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
 use crate::shard::{Prepared, Preparer, SHARDS, Shelf, shard_of};
-use crate::source::{Lane, PORT_SLOTS, PortTally, Source, SourceShard};
+use crate::source::{Lane, PORT_SLOTS, PortTally, Source, SourceShard, Vertical};
 use crate::tally::Tally;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use noroshi_model::finding::{Attack, Campaign, Label, Scan, Tool};
+use noroshi_model::finding::{Attack, AttackKind, Campaign, Label, Scan, Tool, Victim};
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::report::{BruteForce, FileSummary, PayloadCluster, PortCount, PortProtocol, Timeline, Totals};
 use noroshi_model::{Addr, Nanos, Prefix};
@@ -222,7 +222,8 @@ impl Engine {
         let lanes = &self.lanes;
         let passed = self.passed;
         let shards = self.sources.par_iter_mut().zip(&mut self.victims).zip(&mut self.destinations).enumerate();
-        shards.for_each(|(shard, ((sources, victims), destinations))| {
+        // One by one, so that no thread is left with many of them at the end.
+        shards.with_max_len(1).for_each(|(shard, ((sources, victims), destinations))| {
             // Whichever is free: what they count is added up in the end.
             let lane = rayon::current_thread_index().unwrap_or(0) % lanes.len();
             let mut lane = lanes[lane].lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,7 +251,7 @@ impl Engine {
     /// Past the memory bound, campaigns are judged from every other source (and so on); the result says so.
     fn bound_memory(&mut self) {
         let sources: u64 = self.sources.par_iter().map(SourceShard::bytes).sum();
-        let destinations: u64 = self.destinations.iter().map(DestinationShard::bytes).sum();
+        let destinations: u64 = self.destinations.par_iter().map(DestinationShard::bytes).sum();
         let waiting = (GROUP_PACKETS * PACKET_BYTES) as u64;
         let held = sources + destinations + self.victim_bytes() + waiting;
         let records: u64 = self.sources.iter().map(|shard| shard.records.bytes() as u64).sum();
@@ -286,24 +287,22 @@ impl Engine {
         let first = self.scale.unwrap_or(Scale::of(1));
         let scale = Scale { scan_gap: first.scan_gap, ..Scale::of(monitored::size(&monitored, destinations)) };
         self.sources.par_iter_mut().for_each(|shard| shard.finish(&scale));
-        let attacks = self.attacks(&scale, inferred);
-        let victims: BTreeSet<Addr> = attacks
-            .iter()
-            .filter(|attack| attack.kind == noroshi_model::finding::AttackKind::Backscatter)
-            .filter_map(|attack| match attack.victim {
-                noroshi_model::finding::Victim::Address(addr) => Some(addr),
-                noroshi_model::finding::Victim::Network(_) => None,
-            })
-            .collect();
-        let (scan_count, scans) = self.scans(&scale, lists_max);
-        let campaigns = campaign::campaigns(self.sources.iter().map(|shard| &shard.records), |shard, index| {
-            self.sources[shard].sources[index as usize].addr
-        });
-        let ports = self.ports();
-        let mut payloads = Payloads::default();
-        for shard in &mut self.sources {
-            payloads.merge(std::mem::take(&mut shard.payloads));
-        }
+        self.close_attacks();
+        let payloads: Vec<Payloads> =
+            self.sources.iter_mut().map(|shard| std::mem::take(&mut shard.payloads)).collect();
+        let this = &*self;
+        // Campaigns take longest and go one record at a time; everything else is found beside them.
+        let ((campaigns, payloads), ((attacks, sources), ((scan_count, scans), ports))) = rayon::join(
+            || (this.campaigns(), clusters(payloads)),
+            || {
+                let attacks_and_sources = || {
+                    let attacks = this.attacks(&scale, inferred);
+                    let sources = this.facts(lists_max, &victims(&attacks), &scale);
+                    (attacks, sources)
+                };
+                rayon::join(attacks_and_sources, || rayon::join(|| this.scans(&scale, lists_max), || this.ports()))
+            },
+        );
         Findings {
             totals: Totals {
                 sources: self.sources.iter().map(|shard| shard.sources.len() as u64).sum(),
@@ -313,9 +312,9 @@ impl Engine {
                 campaigns: campaigns.len() as u64,
                 attacks: attacks.len() as u64,
             },
-            sources: self.facts(lists_max, &victims, &scale),
             brute_force: brute_force::find(self.sources.iter().flat_map(|shard| &shard.closed)),
-            payloads: payloads.into_clusters(),
+            sources,
+            payloads,
             timeline: self.tally.slots.timeline(),
             oddities: self.tally.oddities(),
             approximate: self.approximate,
@@ -356,14 +355,23 @@ impl Engine {
         self.source(addr).map_or(0, |source| source.packets - source.answers)
     }
 
-    fn attacks(&mut self, scale: &Scale, inferred: bool) -> Vec<Attack> {
-        let observed = self.tally.observed_seconds();
+    fn close_attacks(&mut self) {
         for shard in &mut self.victims {
             shard.closed.extend(shard.open.drain());
         }
         for shard in &mut self.destinations {
             shard.close(Nanos(i64::MAX));
         }
+    }
+
+    fn campaigns(&self) -> Vec<Campaign> {
+        campaign::campaigns(self.sources.iter().map(|shard| &shard.records), |shard, index| {
+            self.sources[shard].sources[index as usize].addr
+        })
+    }
+
+    fn attacks(&self, scale: &Scale, inferred: bool) -> Vec<Attack> {
+        let observed = self.tally.observed_seconds();
         let backscatter = self.victims.par_iter().flat_map_iter(|shard| {
             let attacks = shard.closed.iter().filter(|(_, seen)| seen.qualifies(scale) && !seen.continuous(observed));
             attacks.filter_map(|(victim, seen)| {
@@ -428,15 +436,21 @@ impl Engine {
         let wide: hashbrown::HashSet<Addr, RandomState> =
             shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
         for source in shard.sources.iter() {
-            let target = source.vertical.as_ref().map(|vertical| vertical.destination).unwrap_or_default();
-            let refused = self.source(target).is_some_and(|target| target.packets == target.answers);
-            if scan::is_vertical(source, refused) && self.spoke(target) <= source.packets / 4 {
+            if let Some(refused) = source.vertical.as_ref().and_then(|vertical| self.vertical(source, vertical)) {
                 found.push(ScanOf::Vertical(source, refused));
             } else if scan::is_block(source) && source.times().is_some() && !wide.contains(&source.addr) {
                 found.push(ScanOf::Block(source));
             }
         }
         found
+    }
+
+    /// Whether the target of a vertical scan refused and never spoke; none when there is no such scan.
+    fn vertical(&self, source: &Source, vertical: &Vertical) -> Option<bool> {
+        let target = self.source(vertical.destination);
+        let refused = target.is_some_and(|target| target.packets == target.answers);
+        let spoke = target.map_or(0, |target| target.packets - target.answers);
+        (scan::is_vertical(source, refused) && spoke <= source.packets / 4).then_some(refused)
     }
 
     fn ports(&self) -> Vec<PortCount> {
@@ -464,6 +478,23 @@ impl Engine {
         all.sort_unstable_by(order);
         all.into_iter().map(|source| facts_of(source, victims, scale)).collect()
     }
+}
+
+/// The clusters of all shards.
+fn clusters(shards: Vec<Payloads>) -> Vec<PayloadCluster> {
+    let mut all = Payloads::default();
+    shards.into_iter().for_each(|shard| all.merge(shard));
+    all.into_clusters()
+}
+
+/// Addresses that send backscatter.
+fn victims(attacks: &[Attack]) -> BTreeSet<Addr> {
+    let backscatter = attacks.iter().filter(|attack| attack.kind == AttackKind::Backscatter);
+    let victim = |attack: &Attack| match attack.victim {
+        Victim::Address(addr) => Some(addr),
+        Victim::Network(_) => None,
+    };
+    backscatter.filter_map(victim).collect()
 }
 
 /// A scan before it is written out.

@@ -7,6 +7,7 @@
 //! chance.
 
 use crate::prefetch;
+use crate::shard::Kept;
 use foldhash::fast::RandomState;
 use noroshi_model::Addr;
 use std::hash::BuildHasher;
@@ -44,6 +45,21 @@ impl AddrIndex {
             Some(bits) => Sought { hash: self.permuted(bits), v4: true },
             None => Sought { hash: self.hash(addr), v4: false },
         }
+    }
+
+    /// What to search the address of a row by.
+    #[inline]
+    pub(crate) fn seek_kept<A: Kept>(&self, addr: A) -> Sought {
+        match addr.v4() {
+            Some(bits) => Sought { hash: self.permuted(bits), v4: true },
+            None => Sought { hash: self.hash(addr.addr()), v4: false },
+        }
+    }
+
+    /// The place of the address of a row.
+    #[inline]
+    pub(crate) fn find_kept<A: Kept>(&self, addr: A, sought: Sought, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        if addr.v4().is_some() { self.v4.find(sought.hash, |_| true) } else { self.v6.find(sought.hash, is_it) }
     }
 
     /// Each step can be undone, so no two addresses give the same.

@@ -227,7 +227,7 @@ const EXPLOITS: &[(&[u8], &str)] = &[
 ];
 
 fn label(sample: &[u8], port: u16, udp: bool) -> &'static str {
-    let holds = |needle: &[u8]| sample.windows(needle.len()).any(|window| window == needle);
+    let holds = |needle: &[u8]| sample.windows(needle.len()).any(|window| window[0] == needle[0] && window == needle);
     if let Some((_, name)) = EXPLOITS.iter().find(|(needle, _)| holds(needle)) {
         return name;
     }

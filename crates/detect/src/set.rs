@@ -91,10 +91,18 @@ fn table_keys(slots: &[u32]) -> impl Iterator<Item = u32> + '_ {
 
 /// The same keys in twice as many slots.
 fn table_grown(slots: &[u32]) -> Box<[u32]> {
-    let mut larger = table_of((slots.len() - 1) * 2);
-    for key in table_keys(slots) {
-        table_insert(&mut larger, key);
+    let (zero, keys) = slots.split_last().expect("never empty");
+    let mut larger = table_of(keys.len() * 2);
+    let mask = keys.len() * 2 - 1;
+    for key in keys.iter().filter(|key| **key != 0) {
+        // All are different: each takes the first free slot of its search.
+        let mut at = mix(*key) & mask;
+        while larger[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        larger[at] = *key;
     }
+    larger[mask + 1] = *zero;
     larger
 }
 
@@ -249,10 +257,9 @@ pub(crate) enum PortSet {
 const PORTS_INLINE: usize = 6;
 const _: () = assert!(size_of::<PortSet>() == 16);
 
-/// A hash table of ports with linear probing, from the start of a cache line on. Zero marks a free slot; port zero
-/// itself is noted in the count.
+/// A hash table of ports with linear probing. Zero marks a free slot; port zero itself is noted in the count. Not aligned:
+/// allocators serve aligned requests from larger ones, and what they cut off lies about in pieces.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
 pub(crate) struct PortTable<const SLOTS: usize>([u16; SLOTS]);
 
 /// How many ports a table holds; the highest bit says that port zero is one of them.

@@ -8,6 +8,7 @@ use crate::ddos::{backscatter, vectors};
 use crate::payload::{Said, Samples};
 use crate::prefetch;
 use crate::scan::probe::ProbeType;
+use crate::set;
 use crate::tally::BatchTally;
 use noroshi_model::finding::Position;
 use noroshi_model::packet::{Has, Packet, PacketBatch, Quoted, ToolBits, Transport};
@@ -47,6 +48,10 @@ pub(crate) fn unpacked(position: u64) -> Position {
 pub(crate) trait Kept: Copy + PartialEq {
     /// The address itself.
     fn addr(self) -> Addr;
+    /// The 32-bit value when it is IPv4.
+    fn v4(self) -> Option<u32>;
+    /// As sets keep it.
+    fn key(self) -> u32;
 }
 
 /// An IPv4 address.
@@ -58,12 +63,32 @@ impl Kept for V4 {
     fn addr(self) -> Addr {
         Addr::v4(self.0)
     }
+
+    #[inline]
+    fn v4(self) -> Option<u32> {
+        Some(self.0)
+    }
+
+    #[inline]
+    fn key(self) -> u32 {
+        self.0
+    }
 }
 
 impl Kept for Addr {
     #[inline]
     fn addr(self) -> Addr {
         self
+    }
+
+    #[inline]
+    fn v4(self) -> Option<u32> {
+        self.as_v4()
+    }
+
+    #[inline]
+    fn key(self) -> u32 {
+        set::key(self)
     }
 }
 
@@ -143,7 +168,13 @@ impl<A: Kept> Sent<A> {
             all[Transport::Sctp as usize] = Transport::Sctp;
             all
         };
-        ALL[usize::from(self.marks & TRANSPORT)]
+        ALL[self.transport_number()]
+    }
+
+    /// The transport as a number.
+    #[inline]
+    pub(crate) fn transport_number(&self) -> usize {
+        usize::from(self.marks & TRANSPORT)
     }
 
     /// Whether it carries a time.
@@ -241,6 +272,9 @@ pub struct Prepared {
 /// Lists that have been worked on, to be filled again: memory that was used a moment ago is the cheapest.
 pub(crate) type Shelf = Arc<Mutex<Vec<Box<Lists>>>>;
 
+/// Rows that are gone over twice while they are in the nearest cache.
+const PIECE_ROWS: usize = 256;
+
 /// Makes batches ready; as many at a time as there are threads.
 #[derive(Clone, Debug)]
 pub struct Preparer {
@@ -277,12 +311,18 @@ impl Preparer {
     pub fn add(&self, prepared: &mut Prepared, batch: &PacketBatch) {
         let Prepared { packets, tally, lists, pairs } = prepared;
         *packets += batch.rows.len();
-        for (i, row) in batch.rows.iter().enumerate() {
-            let answer = vectors::is_backscatter(row) && !is_tunnelled(batch, row);
-            let kept = self.keeps(row);
-            tally.add(row, answer, kept);
-            if kept && row.has.has(Has::IP) {
-                lists.add(batch, row, packed(batch.file, batch.first_position + i as u64), answer);
+        // Counting and dealing by themselves: together they need more registers than there are.
+        for (piece, rows) in batch.rows.chunks(PIECE_ROWS).enumerate() {
+            let mut answers = [false; PIECE_ROWS];
+            for (row, answer) in rows.iter().zip(&mut answers) {
+                *answer = vectors::is_backscatter(row) && !is_tunnelled(batch, row);
+                tally.add(row, *answer, self.keeps(row));
+            }
+            let position = packed(batch.file, batch.first_position + (piece * PIECE_ROWS) as u64);
+            for ((row, answer), position) in rows.iter().zip(answers).zip(position..) {
+                if row.has.has(Has::IP) && self.keeps(row) {
+                    lists.add(batch, row, position, answer);
+                }
             }
         }
         if self.first {

@@ -6,9 +6,9 @@ use crate::index::{AddrIndex, Sought};
 use crate::payload::Payloads;
 use crate::prefetch;
 use crate::scan::probe::{ProbeKey, ProbeType};
-use crate::scan::probes::{Over, Probes, What};
+use crate::scan::probes::{Over, Probes, Wanted, What};
 use crate::scan::{Closed, campaign::Records};
-use crate::set::{self, AddrSet, PortSet};
+use crate::set::{AddrSet, PortSet};
 use crate::shard::{Kept, Prepared, Sent, V4, unpacked};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -28,7 +28,7 @@ pub const TOOL_SHAPE_SHARE_MIN: f64 = 0.5;
 pub(crate) const BLOCK: usize = 16;
 
 /// One source in so many is asked what it holds.
-const SAMPLED: usize = 16;
+const SAMPLED: usize = 64;
 
 /// Adds one to the count of an input.
 pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
@@ -41,13 +41,13 @@ pub(crate) fn count_in_file(counts: &mut Vec<u64>, file: u32) {
 
 /// A run of probes is over: it leaves a record, and stays if something may come of it. A single packet never does.
 #[inline]
-fn close(sources: &Chunks<Source>, records: &mut Records, closed: &mut Vec<Closed>, over: Over, scale: &Scale) {
+fn close(addr: impl FnOnce(usize) -> Addr, records: &mut Records, closed: &mut Vec<Closed>, over: Over, scale: &Scale) {
     let Over { key, last, what } = over;
     match what {
         What::One(consistent) => records.add(key, (last, last), 1, consistent),
         What::Many(probe) => {
             records.add(key, (probe.first, last), probe.packets, probe.consistent);
-            closed.extend(Closed::of(sources[key.source() as usize].addr, key, probe, last, scale));
+            closed.extend(Closed::of(addr(key.source() as usize), key, probe, last, scale));
         }
     }
 }
@@ -79,7 +79,7 @@ impl ToolHits {
             self.masscan = self.masscan.saturating_add(hit(ToolBits::MASSCAN));
             self.nmap = self.nmap.saturating_add(hit(ToolBits::NMAP_SYN));
         }
-        let key = row.seq ^ set::key(row.src.addr()) ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
+        let key = row.seq ^ row.src.key() ^ (u32::from(row.sport) << 16 | u32::from(row.dport));
         if self.syn == 1 {
             self.unicorn_key = key;
         }
@@ -192,6 +192,52 @@ impl Source {
         }
     }
 
+    /// Counts one packet.
+    #[inline]
+    fn count<A: Kept>(&mut self, row: &Sent<A>, by_file: &mut Vec<u64>) {
+        self.packets += 1;
+        self.answers += u64::from(row.answers());
+        let file = unpacked(row.position).file;
+        if self.file != file {
+            self.file = file;
+            count_in_file(by_file, file);
+        }
+        if row.timed() {
+            self.first = self.first.min(row.ts);
+            self.last = self.last.max(row.ts);
+        }
+        self.destinations.insert_key(row.dst.key());
+    }
+
+    /// Whether the port of a packet is new to the source, which stands at the place `at`; none when it is of a protocol
+    /// whose ports are not counted.
+    #[inline]
+    fn port<A: Kept>(&mut self, at: usize, row: &Sent<A>, sctp_ports: &mut SctpPorts) -> Option<bool> {
+        match row.transport() {
+            Transport::Tcp => Some(self.tcp_ports.insert(row.dport)),
+            Transport::Udp => Some(self.other_ports.get_or_insert_default().udp.insert(row.dport)),
+            Transport::Sctp => {
+                let fresh = sctp_ports.insert((at as u64) << 16 | u64::from(row.dport), ()).is_none();
+                self.other_ports.get_or_insert_default().sctp += u32::from(fresh);
+                Some(fresh)
+            }
+            _ => None,
+        }
+    }
+
+    /// Looks at a packet that probes.
+    #[inline]
+    fn probe<A: Kept>(&mut self, kind: ProbeType, row: &Sent<A>) {
+        if kind == ProbeType::Syn {
+            self.tools.add(row);
+        }
+        // More ports than destinations: from here on the ports of its main destination are followed.
+        let narrow = self.vertical.is_some() || self.port_count() > self.destinations.len();
+        if narrow && row.has_ports() && kind.can_scan() {
+            self.vertical.get_or_insert_default().add(row);
+        }
+    }
+
     /// First and last packet, when any carried a time.
     pub(crate) fn times(&self) -> Option<(Nanos, Nanos)> {
         (self.first <= self.last).then_some((self.first, self.last))
@@ -229,12 +275,13 @@ pub(crate) const PORT_SLOTS: usize = 3 * 65_536;
 /// Where a packet's port is counted.
 #[inline]
 fn port_slot<A: Kept>(row: &Sent<A>) -> usize {
-    let protocol = match row.transport() {
-        Transport::Udp => 1,
-        Transport::Sctp => 2,
-        _ => 0,
+    const PROTOCOLS: [u8; 8] = {
+        let mut protocols = [0; 8];
+        protocols[Transport::Udp as usize] = 1;
+        protocols[Transport::Sctp as usize] = 2;
+        protocols
     };
-    protocol << 16 | usize::from(row.dport)
+    usize::from(PROTOCOLS[row.transport_number()]) << 16 | usize::from(row.dport)
 }
 
 /// All sources of one shard.
@@ -244,7 +291,7 @@ pub(crate) struct SourceShard {
     pub(crate) sources: Chunks<Source>,
     probes: Probes,
     /// Pairs of source and SCTP port; too rare to cost every source a set.
-    sctp_ports: HashMap<u64, (), RandomState>,
+    sctp_ports: SctpPorts,
     pub(crate) closed: Vec<Closed>,
     pub(crate) records: Records,
     pub(crate) payloads: Payloads,
@@ -252,8 +299,21 @@ pub(crate) struct SourceShard {
     pub(crate) by_file: Vec<u64>,
 }
 
+/// Pairs of source and SCTP port.
+type SctpPorts = HashMap<u64, (), RandomState>;
+
 /// A row and the place of its source, the place above so that they sort by it.
 type Placed = u64;
+
+#[inline]
+fn source_of(placed: Placed) -> usize {
+    (placed >> 32) as usize
+}
+
+#[inline]
+fn row_of(placed: Placed) -> usize {
+    placed as u32 as usize
+}
 
 impl SourceShard {
     pub(crate) fn new() -> Self {
@@ -308,16 +368,7 @@ impl SourceShard {
         }
         self.place(rows, &mut scratch.placed);
         scratch.sort(self.sources.len());
-        // Each step asks for what the step after it needs, a block ahead: rows first, then what they name, then what that
-        // points to. Asked for in the block itself it would come too late.
-        let blocks = |ahead: usize| scratch.placed.chunks(BLOCK).skip(ahead);
-        let (mut third, mut second, mut first) = (blocks(3), blocks(2), blocks(1));
-        for block in blocks(0) {
-            third.next().into_iter().flatten().for_each(|placed| prefetch::ahead(rows, *placed as u32 as usize));
-            second.next().into_iter().flatten().for_each(|placed| self.prefetch_named(*placed, rows, ports));
-            first.next().into_iter().flatten().for_each(|placed| self.prefetch_sets(*placed, rows));
-            self.work(block, rows, ports, scale);
-        }
+        self.work(rows, scratch, ports, scale);
     }
 
     /// Finds the sources of rows, whose places in the index are asked for a block ahead; new ones are given a place.
@@ -332,12 +383,13 @@ impl SourceShard {
             asked = next.map_or_else(Default::default, |block| self.seek(block));
             for (row, sought) in block.iter().zip(sought) {
                 let (sources, src) = (&self.sources, row.src.addr());
-                let at = self.index.find(sought, |at| sources[at as usize].addr == src).unwrap_or_else(|| {
-                    let at = self.sources.len() as u32;
-                    self.index.insert(sought, at);
-                    self.sources.push(Source::new(src));
-                    at
-                });
+                let at =
+                    self.index.find_kept(row.src, sought, |at| sources[at as usize].addr == src).unwrap_or_else(|| {
+                        let at = self.sources.len() as u32;
+                        self.index.insert(sought, at);
+                        self.sources.push(Source::new(src));
+                        at
+                    });
                 placed.push(u64::from(at) << 32 | placed.len() as u64);
             }
         }
@@ -346,114 +398,109 @@ impl SourceShard {
     /// What to search a block's sources by; asks for the lines where the searches begin.
     #[inline]
     fn seek<A: Kept>(&self, block: &[Sent<A>]) -> [Sought; BLOCK] {
-        let sought = std::array::from_fn(|i| self.index.seek(block[i.min(block.len() - 1)].src.addr()));
+        let sought = std::array::from_fn(|i| self.index.seek_kept(block[i.min(block.len() - 1)].src));
         sought.iter().for_each(|sought| self.index.prefetch(*sought));
         sought
     }
 
-    /// Asks for the source of a row, its port's tally, and where the search for its run begins.
-    #[inline]
-    fn prefetch_named<A: Kept>(&self, placed: Placed, rows: &[Sent<A>], ports: &[PortTally]) {
-        let (at, row) = ((placed >> 32) as u32, &rows[placed as u32 as usize]);
-        self.sources.prefetch(at as usize);
-        prefetch::ahead(ports, port_slot(row));
-        if let Some(kind) = row.kind {
-            self.probes.prefetch(ProbeKey::new(at, kind, row.dport));
+    /// Works on rows, source by source. Each step asks for what the step after it needs, a block ahead: rows first, then
+    /// what they name, then what that points to. Asked for in the block itself it would come too late.
+    fn work<A: Kept>(&mut self, rows: &[Sent<A>], scratch: &mut Scratch, ports: &mut [PortTally], scale: &Scale) {
+        let Scratch { placed, wanted, .. } = scratch;
+        wanted.clear();
+        wanted.reserve(placed.len());
+        let mut at = 0;
+        while at < placed.len() {
+            let ahead =
+                |blocks: usize| (at + blocks * BLOCK).min(placed.len())..(at + (blocks + 1) * BLOCK).min(placed.len());
+            placed[ahead(3)].iter().for_each(|placed| prefetch::ahead(rows, row_of(*placed)));
+            let named = if at == 0 { 0 } else { wanted.len() };
+            for at in named..ahead(2).end {
+                wanted.push(self.want(placed, at, rows, ports));
+            }
+            for at in ahead(1) {
+                self.prefetch_sets(&placed[..=at], wanted[at], &rows[row_of(placed[at])]);
+            }
+            let block = ahead(0);
+            at = block.end;
+            self.work_block(&placed[block.clone()], &wanted[block], rows, ports, scale);
         }
+    }
+
+    /// Which run a row belongs to. Asks for the source of the row, its port's tally, and where the search for its run
+    /// begins, unless the row before it has just asked for the same.
+    #[inline]
+    fn want<A: Kept>(&self, placed: &[Placed], at: usize, rows: &[Sent<A>], ports: &[PortTally]) -> Wanted {
+        let (source, row) = (source_of(placed[at]), &rows[row_of(placed[at])]);
+        prefetch::ahead(ports, port_slot(row));
+        if at == 0 || source_of(placed[at - 1]) != source {
+            self.sources.prefetch(source);
+        }
+        let Some(kind) = row.kind else { return Wanted::NONE };
+        let wanted = self.probes.want(ProbeKey::new(source as u32, kind, row.dport));
+        self.probes.prefetch(wanted);
+        wanted
     }
 
     /// Asks for the sets that a row's source points to, and for the account of its run.
     #[inline]
-    fn prefetch_sets<A: Kept>(&self, placed: Placed, rows: &[Sent<A>]) {
-        let (at, row) = ((placed >> 32) as u32, &rows[placed as u32 as usize]);
-        let source = &self.sources[at as usize];
-        source.destinations.prefetch(set::key(row.dst.addr()));
+    fn prefetch_sets<A: Kept>(&self, placed: &[Placed], wanted: Wanted, row: &Sent<A>) {
+        let source = &self.sources[source_of(placed[placed.len() - 1])];
+        source.destinations.prefetch(row.dst.key());
         source.tcp_ports.prefetch(row.dport);
-        if let Some(kind) = row.kind {
-            self.probes.prefetch_account(ProbeKey::new(at, kind, row.dport));
+        if wanted.any() {
+            self.probes.prefetch_account(wanted);
         }
     }
 
-    fn work<A: Kept>(&mut self, block: &[Placed], rows: &[Sent<A>], ports: &mut [PortTally], scale: &Scale) {
-        let rows: [&Sent<A>; BLOCK] = std::array::from_fn(|i| &rows[block[i.min(block.len() - 1)] as u32 as usize]);
-        let mut keys = [None; BLOCK];
-        for ((placed, row), key) in block.iter().zip(rows).zip(&mut keys) {
-            *key = row.kind.map(|kind| ProbeKey::new((placed >> 32) as u32, kind, row.dport));
-            if let Some(key) = key {
-                self.probes.prefetch_destination(*key, set::key(row.dst.addr()));
+    /// Works on a block of rows, those of one source together.
+    fn work_block<A: Kept>(
+        &mut self,
+        placed: &[Placed],
+        wanted: &[Wanted],
+        rows: &[Sent<A>],
+        ports: &mut [PortTally],
+        scale: &Scale,
+    ) {
+        for (placed, wanted) in placed.iter().zip(wanted).filter(|(_, wanted)| wanted.any()) {
+            self.probes.prefetch_destination(*wanted, rows[row_of(*placed)].dst.key());
+        }
+        let SourceShard { sources, probes, sctp_ports, closed, records, by_file, .. } = self;
+        let mut from = 0;
+        while from < placed.len() {
+            let at = source_of(placed[from]);
+            let source = &mut sources[at];
+            let mut known = None;
+            while from < placed.len() && source_of(placed[from]) == at {
+                let (row, wanted) = (&rows[row_of(placed[from])], wanted[from]);
+                from += 1;
+                source.count(row, by_file);
+                if row.has_ports()
+                    && let Some(fresh) = source.port(at, row, sctp_ports)
+                {
+                    let port = &mut ports[port_slot(row)];
+                    port.packets = port.packets.saturating_add(1);
+                    port.sources += u32::from(fresh);
+                }
+                let Some(kind) = row.kind else { continue };
+                source.probe(kind, row);
+                if let Some(over) = probes.add(wanted, &mut known, row, scale.scan_gap) {
+                    close(|_| source.addr, records, closed, over, scale);
+                }
             }
         }
-        for (placed, row) in block.iter().zip(rows) {
-            self.count((placed >> 32) as usize, row, ports);
-        }
-        for (key, row) in keys.into_iter().zip(rows).take(block.len()) {
-            if let Some(over) = key.and_then(|key| self.probes.add(key, row, scale.scan_gap)) {
-                close(&self.sources, &mut self.records, &mut self.closed, over, scale);
-            }
-        }
-    }
-
-    /// Counts one packet of a source.
-    #[inline]
-    fn count<A: Kept>(&mut self, at: usize, row: &Sent<A>, ports: &mut [PortTally]) {
-        let source = &mut self.sources[at];
-        source.packets += 1;
-        let file = unpacked(row.position).file;
-        if source.file != file {
-            source.file = file;
-            count_in_file(&mut self.by_file, file);
-        }
-        if row.timed() {
-            source.first = source.first.min(row.ts);
-            source.last = source.last.max(row.ts);
-        }
-        source.destinations.insert(row.dst.addr());
-        if row.has_ports() {
-            self.port(at, row, ports);
-        }
-        let source = &mut self.sources[at];
-        if row.answers() {
-            source.answers += 1;
-        }
-        let Some(kind) = row.kind else { return };
-        if kind == ProbeType::Syn {
-            source.tools.add(row);
-        }
-        // More ports than destinations: from here on the ports of its main destination are followed.
-        let narrow = source.vertical.is_some() || source.port_count() > source.destinations.len();
-        if narrow && row.has_ports() && kind.can_scan() {
-            source.vertical.get_or_insert_default().add(row);
-        }
-    }
-
-    #[inline]
-    fn port<A: Kept>(&mut self, at: usize, row: &Sent<A>, ports: &mut [PortTally]) {
-        let source = &mut self.sources[at];
-        let fresh = match row.transport() {
-            Transport::Tcp => source.tcp_ports.insert(row.dport),
-            Transport::Udp => source.other_ports.get_or_insert_default().udp.insert(row.dport),
-            Transport::Sctp => {
-                let fresh = self.sctp_ports.insert((at as u64) << 16 | u64::from(row.dport), ()).is_none();
-                source.other_ports.get_or_insert_default().sctp += u32::from(fresh);
-                fresh
-            }
-            _ => return,
-        };
-        let port = &mut ports[port_slot(row)];
-        port.packets = port.packets.saturating_add(1);
-        port.sources += u32::from(fresh);
     }
 
     /// Closes the probes that have been silent for longer than the gap.
     fn expire(&mut self, now: Nanos, scale: &Scale) {
         let (sources, records, closed) = (&self.sources, &mut self.records, &mut self.closed);
-        self.probes.expire(now, scale.scan_gap, |over| close(sources, records, closed, over, scale));
+        self.probes.expire(now, scale.scan_gap, |over| close(|at| sources[at].addr, records, closed, over, scale));
     }
 
     /// Closes all probes.
     pub(crate) fn finish(&mut self, scale: &Scale) {
         let (sources, records, closed) = (&self.sources, &mut self.records, &mut self.closed);
-        self.probes.finish(|over| close(sources, records, closed, over, scale));
+        self.probes.finish(|over| close(|at| sources[at].addr, records, closed, over, scale));
         self.closed.sort_by_key(|closed| (closed.first, closed.source, closed.port, closed.kind));
     }
 
@@ -506,6 +553,8 @@ impl Default for Lane {
 struct Scratch {
     placed: Vec<Placed>,
     other: Vec<Placed>,
+    /// The run of each of them.
+    wanted: Vec<Wanted>,
 }
 
 impl Scratch {
@@ -545,7 +594,7 @@ mod tests {
                 .collect();
             let mut expected = placed.clone();
             expected.sort_unstable();
-            let mut scratch = Scratch { placed, other: Vec::new() };
+            let mut scratch = Scratch { placed, ..Scratch::default() };
             scratch.sort(places);
             assert_eq!(scratch.placed, expected);
         }

@@ -26,34 +26,24 @@ pub fn mark(row: &mut Packet) {
     {
         return;
     }
-    let mut bits = ToolBits::EMPTY;
+    // Sums of bits where branches would do: which tool comes next no branch predictor can follow.
+    let mark = |holds: bool, bit: ToolBits| if holds { bit.0 } else { 0 };
+    let (v4, dst) = (row.dst.is_v4(), row.dst.0 as u32);
     let no_options = row.options == OptionKinds::NONE;
-    if let Some(dst) = row.dst.as_v4() {
-        if row.seq == dst {
-            bits.set(ToolBits::MIRAI);
-        }
-        if row.ip_id == (dst ^ u32::from(row.dport) ^ row.seq) as u16 {
-            bits.set(ToolBits::MASSCAN);
-        }
-        if row.ip_id == ZMAP_IP_ID {
-            bits.set(ToolBits::ZMAP_OLD);
-        }
-    }
     let raw_socket = row.ttl > TTL_RAW_SOCKET;
-    if raw_socket && row.window == 65_535 && row.options == ZMAP_OPTIONS && (32_768..=61_000).contains(&row.sport) {
-        bits.set(ToolBits::ZMAP_NEW);
-    }
-    let plain_mss = row.options == MSS_ONLY && row.mss == 1_460;
-    if raw_socket && row.window == 1_024 && (no_options || plain_mss) {
-        bits.set(ToolBits::MASSCAN_SHAPE);
-    }
-    if row.window == 1_024 && plain_mss && row.ttl <= NMAP_TTL_MAX {
-        bits.set(ToolBits::NMAP_SYN);
-    }
-    if row.ip_id == ZMAP_IP_ID || raw_socket || no_options {
-        bits.set(ToolBits::IRREGULAR_SYN);
-    }
-    row.tool_bits = bits;
+    let plain_mss = (row.options == MSS_ONLY) & (row.mss == 1_460);
+    let zmap_id = row.ip_id == ZMAP_IP_ID;
+    let zmap_shape =
+        (row.window == 65_535) & (row.options == ZMAP_OPTIONS) & (row.sport.wrapping_sub(32_768) <= 61_000 - 32_768);
+    let narrow = row.window == 1_024;
+    let bits = mark(v4 & (row.seq == dst), ToolBits::MIRAI)
+        | mark(v4 & (row.ip_id == (dst ^ u32::from(row.dport) ^ row.seq) as u16), ToolBits::MASSCAN)
+        | mark(v4 & zmap_id, ToolBits::ZMAP_OLD)
+        | mark(raw_socket & zmap_shape, ToolBits::ZMAP_NEW)
+        | mark(raw_socket & narrow & (no_options | plain_mss), ToolBits::MASSCAN_SHAPE)
+        | mark(narrow & plain_mss & (row.ttl <= NMAP_TTL_MAX), ToolBits::NMAP_SYN)
+        | mark(zmap_id | raw_socket | no_options, ToolBits::IRREGULAR_SYN);
+    row.tool_bits = ToolBits(bits);
 }
 
 #[cfg(test)]

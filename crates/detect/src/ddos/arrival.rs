@@ -120,33 +120,47 @@ pub(crate) struct Stream {
 }
 
 impl Arrival {
-    /// Adds a packet that arrived at an address; gives back the account that it closed by coming after a long silence.
+    /// Adds a packet that arrived at an address which neither receives a burst nor begins to; false when it may do so, and
+    /// the packet is left to [`Arrival::add`]. All but a few packets of a darknet go this way.
     #[inline]
+    pub(crate) fn add_calm(&mut self, slot: &Slot) -> bool {
+        let used = usize::from(self.used);
+        let oldest = &mut self.slots[usize::from(self.next)];
+        // An address without an account whose slots are all in use.
+        let calm =
+            used == BURST_PACKETS - 1 && self.account.is_none() && slot.ts.0.saturating_sub(oldest.ts.0) > BURST_NANOS;
+        if calm {
+            *oldest = *slot;
+            self.next = if usize::from(self.next) == BURST_PACKETS - 2 { 0 } else { self.next + 1 };
+        }
+        calm
+    }
+
+    /// Adds a packet that arrived at an address; gives back the account that it closed by coming after a long silence.
     pub(crate) fn add(&mut self, slot: &Slot) -> Option<Box<Account>> {
-        let (ts, slot) = (slot.ts, *slot);
+        if self.add_calm(slot) {
+            return None;
+        }
+        let ts = slot.ts;
         if let Some(account) = &mut self.account {
             if ts.0.saturating_sub(account.last.0) <= SILENCE {
-                account.add(&slot);
+                account.add(slot);
                 return None;
             }
             let closed = self.account.take();
-            (self.used, self.next, self.slots[0]) = (1, 0, slot);
+            (self.used, self.next, self.slots[0]) = (1, 0, *slot);
             return closed;
         }
         let used = usize::from(self.used);
-        let oldest = if used < self.slots.len() { 0 } else { usize::from(self.next) };
         if used < self.slots.len() {
-            self.slots[used] = slot;
+            self.slots[used] = *slot;
             self.used += 1;
-        } else if ts.0.saturating_sub(self.slots[oldest].ts.0) > BURST_NANOS {
-            self.slots[oldest] = slot;
-            self.next = (self.next + 1) % (BURST_PACKETS as u8 - 1);
         } else {
             let mut account = Box::<Account>::default();
             for earlier in 0..used {
-                account.add(&self.slots[(oldest + earlier) % used]);
+                account.add(&self.slots[(usize::from(self.next) + earlier) % used]);
             }
-            account.add(&slot);
+            account.add(slot);
             self.account = Some(account);
             (self.used, self.next) = (0, 0);
         }

@@ -1,6 +1,6 @@
 //! What arrives, by destination.
 
-use super::arrival::{Account, Arrival};
+use super::arrival::{Account, Arrival, Slot};
 use crate::chunks::Chunks;
 use crate::index::{AddrIndex, Sought};
 use crate::shard::{Arrived, Kept, unpacked};
@@ -42,12 +42,12 @@ impl DestinationShard {
         let mut placed = [0u32; BLOCK];
         for block in rows.chunks(BLOCK) {
             let sought: [Sought; BLOCK] =
-                std::array::from_fn(|i| self.index.seek(block[i.min(block.len() - 1)].dst.addr()));
+                std::array::from_fn(|i| self.index.seek_kept(block[i.min(block.len() - 1)].dst));
             sought.iter().for_each(|sought| self.index.prefetch(*sought));
             // While those lines are under way: the rows before, whose destinations were asked for a block ago.
             before.iter().zip(placed).for_each(|(row, at)| self.add(row, at, watched));
             for ((at, row), sought) in placed.iter_mut().zip(block).zip(sought) {
-                *at = self.locate(row.dst.addr(), sought);
+                *at = self.locate(row.dst, sought);
                 self.all.prefetch(*at as usize);
             }
             before = block;
@@ -56,15 +56,19 @@ impl DestinationShard {
     }
 
     #[inline]
-    fn locate(&mut self, addr: Addr, sought: Sought) -> u32 {
+    fn locate<A: Kept>(&mut self, addr: A, sought: Sought) -> u32 {
         let addrs = &self.addrs;
-        self.index.find(sought, |at| addrs[at as usize] == addr).unwrap_or_else(|| {
-            let at = self.addrs.len() as u32;
-            self.index.insert(sought, at);
-            self.addrs.push(addr);
-            self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
-            at
-        })
+        let found = self.index.find_kept(addr, sought, |at| addrs[at as usize] == addr.addr());
+        found.unwrap_or_else(|| self.open_place(addr.addr(), sought))
+    }
+
+    #[cold]
+    fn open_place(&mut self, addr: Addr, sought: Sought) -> u32 {
+        let at = self.addrs.len() as u32;
+        self.index.insert(sought, at);
+        self.addrs.push(addr);
+        self.all.push(Receiver { packets: 0, file: u32::MAX, arrival: Arrival::default() });
+        at
     }
 
     #[inline]
@@ -76,13 +80,18 @@ impl DestinationShard {
             receiver.file = file;
             count_in_file(&mut self.by_file, file);
         }
-        if !watched(row.dst.addr()) {
-            return;
+        if watched(row.dst.addr()) && !receiver.arrival.add_calm(&row.slot) {
+            self.add_busy(row.dst.addr(), at, &row.slot);
         }
-        let was_open = receiver.arrival.account().is_some();
-        let closed = receiver.arrival.add(&row.slot);
-        if was_open != receiver.arrival.account().is_some() {
-            self.opened_or_closed(row.dst.addr(), at, closed);
+    }
+
+    /// A packet of which its destination may have, or get, an account.
+    fn add_busy(&mut self, addr: Addr, at: u32, slot: &Slot) {
+        let arrival = &mut self.all[at as usize].arrival;
+        let was_open = arrival.account().is_some();
+        let closed = arrival.add(slot);
+        if was_open != arrival.account().is_some() {
+            self.opened_or_closed(addr, at, closed);
         }
     }
 
@@ -119,7 +128,7 @@ impl DestinationShard {
 
     pub(crate) fn bytes(&self) -> u64 {
         let flat = self.all.bytes() + self.addrs.capacity() * 16 + self.index.bytes();
-        let accounts = self.all.iter().filter_map(|receiver| receiver.arrival.account());
+        let accounts = self.open.iter().filter_map(|at| self.all[*at as usize].arrival.account());
         flat as u64 + accounts.map(Account::heap_bytes).sum::<u64>()
     }
 }

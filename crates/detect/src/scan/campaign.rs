@@ -13,6 +13,7 @@ use noroshi_model::finding::{Campaign, Position, Tool};
 use noroshi_model::packet::ToolBits;
 use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Sources that a campaign must have.
@@ -72,13 +73,62 @@ impl Record {
     }
 }
 
-/// Records of one shard of sources.
+/// Records of one shard of sources, in no order that means anything.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
     all: Chunks<Record>,
+    /// Runs of a single packet, nine in ten of a darknet's, half as long ([`Single`]).
+    singles: Chunks<Single>,
+    /// What the seconds of singles count from.
+    base: Option<u32>,
     /// Only sources whose index has this many trailing zero bits are kept; grows when memory is short.
     thinned: u32,
 }
+
+/// The record of one packet in a word: source, seconds since [`Records::base`], port, and tool with UDP in its highest bit.
+#[derive(Clone, Copy, Debug)]
+struct Single(u64);
+
+impl Single {
+    const SOURCE_BITS: u32 = 22;
+    const SECONDS_BITS: u32 = 22;
+    const PORT_BITS: u32 = 16;
+    const CLASS_BITS: u32 = 4;
+    const UDP: u8 = 1 << (Self::CLASS_BITS - 1);
+
+    /// None for what is not a single packet or lies outside of what a word holds.
+    #[inline]
+    fn of(record: &Record, base: u32) -> Option<Self> {
+        let seconds = record.first_seconds.wrapping_sub(base);
+        let single = record.packets == 1 && record.minutes == 0;
+        if !single || record.source >> Self::SOURCE_BITS != 0 || seconds >> Self::SECONDS_BITS != 0 {
+            return None;
+        }
+        let class = record.class & !UDP | if record.class & UDP != 0 { Self::UDP } else { 0 };
+        let upper = u64::from(record.source) << Self::SECONDS_BITS | u64::from(seconds);
+        Some(Single((upper << Self::PORT_BITS | u64::from(record.port)) << Self::CLASS_BITS | u64::from(class)))
+    }
+
+    #[inline]
+    fn record(self, base: u32) -> Record {
+        let take = |shift: u32, bits: u32| (self.0 >> shift) as u32 & ((1 << bits) - 1);
+        let class = take(0, Self::CLASS_BITS) as u8;
+        let above = Self::CLASS_BITS + Self::PORT_BITS;
+        Record {
+            source: take(above + Self::SECONDS_BITS, Self::SOURCE_BITS),
+            first_seconds: take(above, Self::SECONDS_BITS).wrapping_add(base),
+            packets: 1,
+            minutes: 0,
+            port: take(Self::CLASS_BITS, Self::PORT_BITS) as u16,
+            class: class & !Self::UDP | if class & Self::UDP != 0 { UDP } else { 0 },
+        }
+    }
+}
+
+const _: () = assert!(Single::SOURCE_BITS + Single::SECONDS_BITS + Single::PORT_BITS + Single::CLASS_BITS == 64);
+const _: () = assert!(CLASSES.len() <= Single::UDP as usize);
+/// Seconds before the first record that a word may speak of: twelve days.
+const EARLIER_SECONDS: u32 = 1 << (Single::SECONDS_BITS - 2);
 
 impl Records {
     #[inline]
@@ -92,9 +142,9 @@ impl Records {
             return;
         }
         let (first, last) = times;
-        self.all.push(Record {
+        self.keep(Record {
             source: key.source(),
-            first_seconds: first.seconds().clamp(0, i64::from(u32::MAX)) as u32,
+            first_seconds: first.0.div_euclid(SECOND).clamp(0, i64::from(u32::MAX)) as u32,
             packets: packets.min(u32::from(u16::MAX)) as u16,
             minutes: (last.seconds_since(first) / 60.0).min(65_535.0) as u16,
             port: key.port(),
@@ -102,16 +152,33 @@ impl Records {
         });
     }
 
+    #[inline]
+    fn keep(&mut self, record: Record) {
+        let base = *self.base.get_or_insert(record.first_seconds.saturating_sub(EARLIER_SECONDS));
+        match Single::of(&record, base) {
+            Some(single) => self.singles.push(single),
+            None => self.all.push(record),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Record> + Clone {
+        let base = self.base.unwrap_or(0);
+        self.all.iter().copied().chain(self.singles.iter().map(move |single| single.record(base)))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
-        self.all.bytes()
+        self.all.bytes() + self.singles.bytes()
     }
 
     /// Keeps every other source only. True when something was dropped.
     pub(crate) fn thin(&mut self) -> bool {
         self.thinned += 1;
-        let (before, thinned) = (self.all.len(), self.thinned);
-        self.all = self.all.iter().filter(|record| record.source.trailing_zeros() >= thinned).copied().collect();
-        self.all.len() < before
+        let (thinned, base) = (self.thinned, self.base.unwrap_or(0));
+        let kept = |record: &Record| record.source.trailing_zeros() >= thinned;
+        let before = self.all.len() + self.singles.len();
+        self.all = self.all.iter().filter(|record| kept(record)).copied().collect();
+        self.singles = self.singles.iter().filter(|single| kept(&single.record(base))).copied().collect();
+        self.all.len() + self.singles.len() < before
     }
 }
 
@@ -130,7 +197,7 @@ struct Slots {
 }
 
 impl Slots {
-    fn over<'a>(records: impl Iterator<Item = &'a Record>) -> Option<Self> {
+    fn over(records: impl Iterator<Item = Record>) -> Option<Self> {
         let (begin, end) =
             records.fold((u32::MAX, 0), |(low, high), r| (low.min(r.first_seconds), high.max(r.first_seconds)));
         if begin > end {
@@ -165,14 +232,14 @@ pub(crate) fn campaigns<'a>(
     shards: impl Iterator<Item = &'a Records> + Clone,
     address: impl Fn(usize, u32) -> Addr,
 ) -> Vec<Campaign> {
-    let Some(slots) = Slots::over(shards.clone().flat_map(|shard| shard.all.iter())) else { return Vec::new() };
+    let Some(slots) = Slots::over(shards.clone().flat_map(Records::iter)) else { return Vec::new() };
     let mut counts = vec![0u16; PORTS * slots.count];
-    shards.clone().flat_map(|shard| shard.all.iter()).for_each(|record| {
-        let cell = &mut counts[record.slot() * slots.count + slots.of(record)];
+    shards.clone().flat_map(Records::iter).for_each(|record| {
+        let cell = &mut counts[record.slot() * slots.count + slots.of(&record)];
         *cell = cell.saturating_add(1);
     });
     let mut surging: Vec<Surging> = counts
-        .chunks_exact(slots.count)
+        .par_chunks_exact(slots.count)
         .enumerate()
         .filter_map(|(port, series)| Some((port, surges(series))).filter(|(_, found)| !found.is_empty()))
         .map(|(port, found)| Surging::new(port, found, slots.count))
@@ -181,9 +248,9 @@ pub(crate) fn campaigns<'a>(
     let mut place = vec![usize::MAX; PORTS];
     surging.iter().enumerate().for_each(|(at, port)| place[port.port] = at);
     for (shard, records) in shards.enumerate() {
-        records.all.iter().for_each(|record| {
+        records.iter().for_each(|record| {
             if let Some(port) = surging.get_mut(place[record.slot()]) {
-                port.add(record, slots.of(record), || address(shard, record.source));
+                port.add(&record, slots.of(&record), || address(shard, record.source));
             }
         });
     }
@@ -410,6 +477,36 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A record comes out as it was kept, in a word or not.
+        #[test]
+        fn records_come_out_as_they_were(
+            kept in proptest::collection::vec(
+                (any::<u32>(), 0u32..32, any::<u32>(), 0u32..32, any::<u16>(), 0u8..5, any::<bool>(), 0u16..3),
+                1..100,
+            ),
+        ) {
+            let kept = kept.into_iter().map(|(source, s, seconds, t, port, tool, udp, more)| Record {
+                source: source >> s,
+                first_seconds: seconds >> t,
+                packets: 1 + more / 2,
+                minutes: more % 2,
+                port,
+                class: tool | if udp { UDP } else { 0 },
+            });
+            let mut records = Records::default();
+            let mut expected: Vec<String> = kept.map(|record| {
+                records.keep(record);
+                format!("{record:?}")
+            }).collect();
+            let mut found: Vec<String> = records.iter().map(|record| format!("{record:?}")).collect();
+            expected.sort();
+            found.sort();
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn a_flat_series_has_no_surge() {

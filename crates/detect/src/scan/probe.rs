@@ -8,6 +8,7 @@ use crate::set::AddrSet;
 use crate::shard::{Kept, Sent, unpacked};
 use noroshi_model::finding::Position;
 use noroshi_model::packet::{Has, Packet, ToolBits, Transport, tcp};
+use noroshi_model::time::SECOND;
 use noroshi_model::{Addr, Nanos};
 
 /// What kind of packet probes.
@@ -157,7 +158,7 @@ impl Probe {
         self.packets = self.packets.saturating_add(1);
         self.consistent = ToolBits(self.consistent.0 & row.tool_bits.0);
         self.bytes += u64::from(row.wire_len);
-        let fresh = self.destinations.insert(row.dst.addr());
+        let fresh = self.destinations.insert_key(row.dst.key());
         if self.packets >= LONG_FROM {
             self.long.get_or_insert_default().add(row, fresh, self.packets);
         }
@@ -189,7 +190,7 @@ impl Long {
             self.samples.reserve_exact(SAMPLES_MAX - self.samples.len());
             self.samples.push(row.dst.addr());
         }
-        let second = row.ts.seconds();
+        let second = row.ts.0.div_euclid(SECOND);
         if second == self.second {
             self.in_second += 1;
         } else {

@@ -7,7 +7,7 @@
 use super::probe::{Probe, ProbeKey};
 use crate::chunks::Chunks;
 use crate::prefetch;
-use crate::set::{self, AddrSet};
+use crate::set::AddrSet;
 use crate::shard::{Kept, Sent};
 use foldhash::fast::RandomState;
 use noroshi_model::Nanos;
@@ -58,7 +58,25 @@ pub(crate) struct Probes {
     /// Accounts of runs of two packets and more; free ones are listed.
     many: Chunks<Probe>,
     free: Vec<u32>,
-    secret: RandomState,
+    /// What keys are hashed with.
+    secrets: [u64; 2],
+}
+
+/// A run that is sought: its key, and where the search for it begins, which holds until the table grows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    key: ProbeKey,
+    home: u32,
+}
+
+impl Wanted {
+    /// No run: the packet does not probe.
+    pub(crate) const NONE: Wanted = Wanted { key: ProbeKey(u64::MAX), home: 0 };
+
+    #[inline]
+    pub(crate) fn any(self) -> bool {
+        self.key.0 != u64::MAX
+    }
 }
 
 /// Slots of an empty table; always a power of two.
@@ -71,7 +89,7 @@ impl Slot {
             word: TAKEN | u64::from(row.tool_bits.0) << ProbeKey::BITS | key.0,
             last: row.ts,
             position: row.position,
-            place: set::key(row.dst.addr()),
+            place: row.dst.key(),
             wire_len: row.wire_len,
         }
     }
@@ -98,25 +116,35 @@ impl Slot {
 
 impl Probes {
     pub(crate) fn new() -> Self {
-        let slots = vec![Slot::default(); SLOTS_MIN];
-        Probes { slots, used: 0, many: Chunks::default(), free: Vec::new(), secret: RandomState::default() }
+        let (slots, random) = (vec![Slot::default(); SLOTS_MIN], RandomState::default());
+        let secrets = [random.hash_one(1), random.hash_one(2) | 1];
+        Probes { slots, used: 0, many: Chunks::default(), free: Vec::new(), secrets }
     }
 
+    /// Keyed, as sources and ports are chosen by whoever sends.
     #[inline]
     fn home(&self, key: u64) -> usize {
-        ((u128::from(self.secret.hash_one(key)) * self.slots.len() as u128) >> 64) as usize
+        let product = u128::from(key ^ self.secrets[0]) * u128::from(self.secrets[1]);
+        let mixed = (product >> 64) as u64 ^ product as u64;
+        (mixed >> (64 - self.slots.len().trailing_zeros())) as usize
     }
 
-    /// Asks for the line where the search for a key begins.
+    /// What to search a run by.
     #[inline]
-    pub(crate) fn prefetch(&self, key: ProbeKey) {
-        prefetch::ahead(&self.slots, self.home(key.0));
+    pub(crate) fn want(&self, key: ProbeKey) -> Wanted {
+        Wanted { key, home: self.home(key.0) as u32 }
+    }
+
+    /// Asks for the line where a search begins.
+    #[inline]
+    pub(crate) fn prefetch(&self, wanted: Wanted) {
+        prefetch::ahead(&self.slots, wanted.home as usize);
     }
 
     /// Asks for the account of a run, whose slot should be at hand by now.
     #[inline]
-    pub(crate) fn prefetch_account(&self, key: ProbeKey) {
-        let slot = &self.slots[self.home(key.0)];
+    pub(crate) fn prefetch_account(&self, wanted: Wanted) {
+        let slot = &self.slots[wanted.home as usize];
         if slot.word & MANY != 0 {
             self.many.prefetch(slot.place as usize);
         }
@@ -124,34 +152,38 @@ impl Probes {
 
     /// Asks for the place of a destination in the account of a run, which should be at hand by now.
     #[inline]
-    pub(crate) fn prefetch_destination(&self, key: ProbeKey, destination: u32) {
-        let slot = &self.slots[self.home(key.0)];
+    pub(crate) fn prefetch_destination(&self, wanted: Wanted, destination: u32) {
+        let slot = &self.slots[wanted.home as usize];
         if slot.word & MANY != 0 {
             self.many[slot.place as usize].destinations.prefetch(destination);
         }
     }
 
-    /// Adds a packet to its run; gives back the run that it ended by coming after a gap.
+    /// Adds a packet to its run, for which there is room ([`Probes::make_room`]); gives back the run that it ended by
+    /// coming after a gap. `known` is the run of the packet before, of the same source, and where it stands.
     #[inline]
-    pub(crate) fn add<A: Kept>(&mut self, key: ProbeKey, row: &Sent<A>, gap: i64) -> Option<Over> {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(key.0);
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.word == 0 {
-                *slot = Slot::single(key, row);
-                self.used += 1;
-                if self.crowded(0) {
-                    self.grow();
-                }
-                return None;
+    pub(crate) fn add<A: Kept>(
+        &mut self,
+        wanted: Wanted,
+        known: &mut Option<(ProbeKey, usize)>,
+        row: &Sent<A>,
+        gap: i64,
+    ) -> Option<Over> {
+        let Wanted { key, home } = wanted;
+        let at = match *known {
+            Some((before, at)) if before == key => at,
+            _ => {
+                let at = self.search(key, home as usize);
+                *known = Some((key, at));
+                at
             }
-            if slot.word & KEY == key.0 {
-                break;
-            }
-            at = (at + 1) & mask;
-        }
+        };
         let slot = self.slots[at];
+        if slot.word == 0 {
+            self.slots[at] = Slot::single(key, row);
+            self.used += 1;
+            return None;
+        }
         if row.ts.0.saturating_sub(slot.last.0) > gap {
             self.slots[at] = Slot::single(key, row);
             return Some(self.over(slot));
@@ -160,6 +192,17 @@ impl Probes {
         self.slots[at].last = slot.last.max(row.ts);
         self.many[place as usize].add(row);
         None
+    }
+
+    /// Where a run stands, or would.
+    #[inline]
+    fn search(&self, key: ProbeKey, home: usize) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = home & mask;
+        while self.slots[at].word != 0 && self.slots[at].word & KEY != key.0 {
+            at = (at + 1) & mask;
+        }
+        at
     }
 
     /// Gives a run its account.
@@ -194,13 +237,14 @@ impl Probes {
 
     /// Whether the table would be too full to search fast with so many runs more.
     pub(crate) fn crowded(&self, more: usize) -> bool {
-        (self.used + more) * 8 >= self.slots.len() * 5
+        (self.used + more) * 4 >= self.slots.len() * 3
     }
 
-    /// Makes room for so many runs more. When that takes more than half of the table it grows, so that it is not full
-    /// again, and searched for runs that are over, before many packets have come.
+    /// Makes room for so many runs more, which is more than will come, as most packets belong to runs that stand. When it
+    /// takes most of the table it grows, so that it is not full again, and searched for runs that are over, before many
+    /// packets have come.
     pub(crate) fn make_room(&mut self, more: usize) {
-        while (self.used + more) * 2 >= self.slots.len() {
+        while (self.used + more) * 8 >= self.slots.len() * 5 {
             self.grow();
         }
     }
@@ -304,7 +348,8 @@ mod tests {
                 now += step;
                 let key = ProbeKey::new(source, ProbeType::Syn, port);
                 let row = Sent { ts: Nanos(now), dst: Addr::v4(source), ..Sent::BLANK };
-                seen.extend(probes.add(key, &row, gap).map(told));
+                probes.make_room(1);
+                seen.extend(probes.add(probes.want(key), &mut None, &row, gap).map(told));
                 let entry = plain.entry(key.0).or_insert((now, now, 0));
                 if now - entry.1 > gap {
                     expected.push((key.0, std::mem::replace(entry, (now, now, 0))));

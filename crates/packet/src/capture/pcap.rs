@@ -85,8 +85,16 @@ impl Pcap {
     }
 
     /// Frames records from `bytes[at..]` until they end; pushes each. `at` moves to the first unfinished record.
-    #[inline]
     pub(super) fn frame(&self, bytes: &[u8], at: &mut usize, offset: u64, out: &mut Vec<RawRecord>) -> Step {
+        if self.big_endian {
+            self.frame_as::<true>(bytes, at, offset, out)
+        } else {
+            self.frame_as::<false>(bytes, at, offset, out)
+        }
+    }
+
+    #[inline]
+    fn frame_as<const BIG: bool>(&self, bytes: &[u8], at: &mut usize, offset: u64, out: &mut Vec<RawRecord>) -> Step {
         let header = RECORD_HEADER + self.extra;
         let start = *at;
         loop {
@@ -94,12 +102,9 @@ impl Pcap {
             if rest.len() < header {
                 return if *at > start { Step::Took { used: *at } } else { Step::Need(header) };
             }
-            let (seconds, subsecond, mut cap_len, mut wire_len) = (
-                u32_of(rest, 0, self.big_endian),
-                u32_of(rest, 4, self.big_endian),
-                u32_of(rest, 8, self.big_endian),
-                u32_of(rest, 12, self.big_endian),
-            );
+            let head = &rest[..RECORD_HEADER];
+            let (seconds, subsecond, mut cap_len, mut wire_len) =
+                (u32_of(head, 0, BIG), u32_of(head, 4, BIG), u32_of(head, 8, BIG), u32_of(head, 12, BIG));
             if self.order != Order::CapturedFirst && (self.order == Order::OriginalFirst || cap_len > wire_len) {
                 (cap_len, wire_len) = (wire_len, cap_len);
             }
