@@ -13,6 +13,7 @@ use noroshi_packet::capture::{LinkType, RawBatch, Reader};
 use noroshi_packet::decode::decode_pieces;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Raw batches that are decoded together, a quarter of a mebibyte each: enough for every thread to have some, few enough
 /// that what was read is still in a cache when it is decoded.
@@ -54,6 +55,7 @@ fn read(mut reader: Reader, file: u32, engine: &mut Engine, summary: &mut FileSu
     summary.format = reader.format();
     summary.compression = reader.compression();
     let mut undecoded = BTreeMap::new();
+    let decoded = Mutex::default();
     let mut taken = 0;
     let mut next_group = |reader: &mut Reader| {
         let group: Vec<RawBatch> = std::iter::from_fn(|| reader.next_batch()).take(GROUP_BATCHES).collect();
@@ -68,19 +70,23 @@ fn read(mut reader: Reader, file: u32, engine: &mut Engine, summary: &mut FileSu
         count_undecoded(&current, &mut undecoded);
         // Decoding and detecting one group overlaps with reading the next.
         let spent;
-        (group, spent) = rayon::join(|| next_group(&mut reader), || detect(current, file, engine));
+        (group, spent) = rayon::join(|| next_group(&mut reader), || detect(current, file, engine, &decoded));
         spent.into_iter().for_each(|raw| reader.give_back(raw));
     }
     summary.problems.extend_from_slice(reader.problems());
     summary.problems.extend(undecoded.into_iter().map(|(link, packets)| link_problem(link, packets)));
 }
 
-/// Decodes batches and hands them to the detectors; gives back their memory.
-fn detect(group: Vec<RawBatch>, file: u32, engine: &mut Engine) -> Vec<RawBatch> {
+/// Decodes batches, into memory that is used again, and hands them to the detectors; gives back their own memory.
+fn detect(group: Vec<RawBatch>, file: u32, engine: &mut Engine, decoded: &Mutex<Vec<PacketBatch>>) -> Vec<RawBatch> {
     let preparer = engine.preparer();
-    let ready = group.into_par_iter().map_init(PacketBatch::default, |batch, raw| {
+    let free = || decoded.lock().unwrap_or_else(PoisonError::into_inner);
+    // One by one, so that no thread is left with many of them at the end.
+    let ready = group.into_par_iter().with_max_len(1).map(|raw| {
+        let mut batch = free().pop().unwrap_or_default();
         let mut prepared = preparer.begin(file);
-        let spent = decode_pieces(raw, file, batch, |piece| preparer.add(&mut prepared, piece));
+        let spent = decode_pieces(raw, file, &mut batch, |piece| preparer.add(&mut prepared, piece));
+        free().push(batch);
         (prepared, spent)
     });
     let (ready, spent): (Vec<_>, Vec<_>) = ready.collect();

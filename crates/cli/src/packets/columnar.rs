@@ -1,15 +1,14 @@
 //! Rows as a Parquet file.
 //!
-//! A row group is made by one worker from raw packets to encoded pages, batch by batch while they are in its core's
-//! cache, and row groups are appended in the order of the input. What batches and pages stood in is filled again: fresh
-//! memory costs the kernel more than to encode what goes there. Numbers, times and addresses are encoded by [`super::pages`],
+//! A row group is made batch by batch, from raw packets to encoded pages while they are in a core's cache; several threads
+//! share its columns, so that none has to wait until packets for a second row group have been read. What batches and pages
+//! stood in is filled again: fresh memory costs the kernel more than to encode what goes there. Numbers, times and addresses are encoded by [`super::pages`],
 //! what is left (texts, payloads, flags) by the general writer.
 
 use super::pages::{Chunk, DICTIONARY_ROWS_MIN};
 use super::spliced::Spliced;
-use super::{Fill, Groups, Shelf};
+use super::{Fill, Group, Groups, Shelf};
 use crate::failure::Failure;
-use crate::ordered::ordered;
 use noroshi_model::columns::{Column, schema_of};
 use noroshi_model::packet::PacketBatch;
 use noroshi_model::rows::record_batch;
@@ -24,11 +23,15 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
+use rayon::prelude::*;
 use std::io::Write;
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-/// Captured bytes or packets that make a row group: large enough that a reader opens few, small enough that two per
-/// thread fit in memory.
+/// Captured bytes or packets that make a row group: large enough that a reader opens few, small enough that two of
+/// them, one made and one written, fit in memory.
 pub const ROW_GROUP: Fill = Fill { bytes: 64 << 20, packets: 1 << 20 };
 
 /// Writes all groups as one file; says how many rows it has.
@@ -52,9 +55,9 @@ pub fn write<W: Write + Send>(
         memory: columns.iter().map(|_| Mutex::default()).collect(),
     };
     let mut rows = 0;
-    let mut append = |encoded: Result<Vec<Encoded>, ParquetError>| -> Result<(), Failure> {
+    let mut append = |encoded: Vec<Encoded>| -> Result<(), Failure> {
         let mut row_group = writer.next_row_group()?;
-        for (at, chunk) in encoded?.into_iter().enumerate() {
+        for (at, chunk) in encoded.into_iter().enumerate() {
             match chunk {
                 Encoded::Ours(bytes, close) => {
                     row_group.append_column(&bytes, close)?;
@@ -73,19 +76,54 @@ pub fn write<W: Write + Send>(
             if group.peek().is_none() {
                 break;
             }
-            append(encoder.encode(group))?;
+            append(encoder.encode(group)?)?;
         }
     } else {
-        ordered(threads, groups, |group| encoder.encode(group.into_iter()), append)?;
+        in_parallel(&encoder, groups, threads, append)?;
     }
     writer.close()?;
     Ok(rows)
+}
+
+/// Makes row groups on several threads; one that is whole is written while the next is made.
+fn in_parallel(
+    encoder: &Encoder,
+    groups: &mut Groups,
+    threads: usize,
+    append: impl FnMut(Vec<Encoded>) -> Result<(), Failure> + Send,
+) -> Result<(), Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    thread::scope(|scope| {
+        let (give, take) = sync_channel(0);
+        let writer = scope.spawn(|| take.into_iter().try_for_each(append));
+        let made = pool.install(|| {
+            while let Some(encoded) = encoder.encode_in_parallel(groups.group(), threads)? {
+                // The writer has left: it says why.
+                if give.send(encoded).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        drop(give);
+        writer.join().unwrap_or_else(|panic| resume_unwind(panic)).and(made)
+    })
 }
 
 /// How a column of a row group is made.
 enum Maker {
     Ours(Box<Chunk>),
     General(&'static Column, Box<ArrowColumnWriter>),
+}
+
+impl Maker {
+    fn close(self) -> Result<Encoded, ParquetError> {
+        match self {
+            Maker::Ours(chunk) => chunk.close().map(|(bytes, close)| Encoded::Ours(bytes, close)),
+            Maker::General(_, writer) => writer.close().map(Encoded::General),
+        }
+    }
 }
 
 /// A column of a row group, made.
@@ -97,7 +135,12 @@ enum Encoded {
 /// Rows that go through all columns in turn: they stay in the nearest cache.
 const PIECE_ROWS: usize = 256;
 
-/// Makes row groups, on any thread.
+/// Batches for each thread that are decoded, then encoded, together: they stay in the core's second cache.
+const BATCHES_PER_THREAD: usize = 2;
+/// Parts for each thread that columns are dealt into: more even the load, but each reads all rows.
+const PARTS_PER_THREAD: usize = 3;
+
+/// Makes row groups.
 struct Encoder<'a> {
     columns: &'a [&'static Column],
     schema: &'a SchemaDescriptor,
@@ -123,11 +166,42 @@ impl Encoder<'_> {
             self.shelf.put(decode_into(raw, 0, &mut packets));
             add(&packets, &mut makers)?;
         }
-        let close = |maker| match maker {
-            Maker::Ours(chunk) => chunk.close().map(|(bytes, close)| Encoded::Ours(bytes, close)),
-            Maker::General(_, writer) => writer.close().map(Encoded::General),
-        };
-        makers.into_iter().map(close).collect()
+        makers.into_iter().map(Maker::close).collect()
+    }
+
+    /// The same on the threads of the current pool, each of which makes some columns; `None` when no packet is left.
+    fn encode_in_parallel(&self, mut group: Group, threads: usize) -> Result<Option<Vec<Encoded>>, ParquetError> {
+        let (mut raw, mut rows) = (Vec::new(), 0);
+        while rows < DICTIONARY_ROWS_MIN
+            && let Some(batch) = group.next()
+        {
+            rows += batch.records.len();
+            raw.push(batch);
+        }
+        if raw.is_empty() {
+            return Ok(None);
+        }
+        let mut makers = self.makers(rows)?;
+        let part = makers.len().div_ceil(threads * PARTS_PER_THREAD);
+        let mut decoded: Vec<PacketBatch> = Vec::new();
+        while !raw.is_empty() {
+            decoded.resize_with(raw.len(), PacketBatch::default);
+            raw.into_par_iter()
+                .zip(&mut decoded)
+                .for_each(|(raw, packets)| self.shelf.put(decode_into(raw, 0, packets)));
+            let encoded;
+            // The next packets are read meanwhile.
+            (raw, encoded) = rayon::join(
+                || group.by_ref().take(threads * BATCHES_PER_THREAD).collect(),
+                || {
+                    // Part by part, so that no thread is left with many of them at the end.
+                    let parts = makers.par_chunks_mut(part).with_max_len(1);
+                    parts.try_for_each(|makers| decoded.iter().try_for_each(|rows| add(rows, makers)))
+                },
+            );
+            encoded?;
+        }
+        makers.into_par_iter().map(Maker::close).collect::<Result<_, _>>().map(Some)
     }
 
     /// What makes the columns of a group of at least so many rows.

@@ -1,7 +1,7 @@
 //! Captures decoded to rows: the path of `noroshi packets`.
 //!
-//! One thread frames packets and applies the filter; workers decode and encode; the results are written in the order
-//! of the input, so the output is the same byte for byte with any number of threads.
+//! One thread at a time frames packets and applies the filter; workers decode and encode; the results are written in the
+//! order of the input, so the output is the same byte for byte with any number of threads.
 
 pub mod columnar;
 pub mod filter;
