@@ -88,7 +88,6 @@ fn wrong_usage_says_what_is_near() {
         (&["--format", "csv", "--columns", "sprt"][..], "'sport'"),
         (&["--format", "csv", "--columns", "src,src"], "a column is named twice"),
         (&["--format", "xlsx"], "[possible values: csv, ndjson, parquet]"),
-        (&[], "--format <FORMAT>"),
         (&["--format", "csv", "--where", "tcp prt 80"], "character 5: \"prt\""),
         (&["--format", "csv", "--where", "inbound"], "cannot be used on captured packets"),
     ] {
