@@ -25,6 +25,7 @@ pub mod learn;
 pub mod locality;
 pub mod monitored;
 pub mod payload;
+mod placed;
 mod prefetch;
 pub mod scan;
 pub mod series;

@@ -4,6 +4,7 @@ use crate::chunks::Chunks;
 use crate::config::Scale;
 use crate::index::{AddrIndex, Sought};
 use crate::payload::Payloads;
+use crate::placed::{self, Placed, row_of, source_of};
 use crate::prefetch;
 use crate::scan::probe::{ProbeKey, ProbeType};
 use crate::scan::probes::{Over, Probes, Wanted, What};
@@ -302,19 +303,6 @@ pub(crate) struct SourceShard {
 /// Pairs of source and SCTP port.
 type SctpPorts = HashMap<u64, (), RandomState>;
 
-/// A row and the place of its source, the place above so that they sort by it.
-type Placed = u64;
-
-#[inline]
-fn source_of(placed: Placed) -> usize {
-    (placed >> 32) as usize
-}
-
-#[inline]
-fn row_of(placed: Placed) -> usize {
-    placed as u32 as usize
-}
-
 impl SourceShard {
     pub(crate) fn new() -> Self {
         SourceShard {
@@ -367,7 +355,7 @@ impl SourceShard {
             self.probes.make_room(rows.len());
         }
         self.place(rows, &mut scratch.placed);
-        scratch.sort(self.sources.len());
+        placed::sort(&mut scratch.placed, &mut scratch.other, self.sources.len());
         self.work(rows, scratch, ports, scale);
     }
 
@@ -555,48 +543,4 @@ struct Scratch {
     other: Vec<Placed>,
     /// The run of each of them.
     wanted: Vec<Wanted>,
-}
-
-impl Scratch {
-    /// Sorts by place, stably: a counting sort for each byte that places have.
-    fn sort(&mut self, places: usize) {
-        self.other.resize(self.placed.len(), 0);
-        let mut shift = 32;
-        while shift < 64 && places >> (shift - 32) > 0 {
-            let mut next = [0usize; 256];
-            for word in &self.placed {
-                next[usize::from((word >> shift) as u8)] += 1;
-            }
-            let mut start = 0;
-            for count in &mut next {
-                start += std::mem::replace(count, start);
-            }
-            for word in &self.placed {
-                let at = &mut next[usize::from((word >> shift) as u8)];
-                self.other[*at] = *word;
-                *at += 1;
-            }
-            std::mem::swap(&mut self.placed, &mut self.other);
-            shift += 8;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_sort_and_rows_keep_their_order() {
-        for places in [1usize, 255, 256, 257, 70_000, 20_000_000] {
-            let placed: Vec<Placed> = (0..5_000u64)
-                .map(|i| (((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % places as u64) << 32) | i)
-                .collect();
-            let mut expected = placed.clone();
-            expected.sort_unstable();
-            let mut scratch = Scratch { placed, ..Scratch::default() };
-            scratch.sort(places);
-            assert_eq!(scratch.placed, expected);
-        }
-    }
 }
