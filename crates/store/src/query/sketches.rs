@@ -60,7 +60,12 @@ impl AggregateUDFImpl for Sets {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        // A text of four letters has the length of an address.
+        let counted = |kind: &DataType| kind.is_integer() || kind.is_null() || kind.is_binary();
+        if self.function == Function::Sketch && !arguments.iter().all(counted) {
+            return Err(refused("sketch counts addresses and whole numbers, nothing else: count(distinct …) does"));
+        }
         Ok(self.function.output())
     }
 

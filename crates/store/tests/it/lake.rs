@@ -180,6 +180,7 @@ async fn what_cannot_be_answered_is_explained() {
     assert!(text("select dprt from packets").await.starts_with("there is no column \"dprt\"; did you mean \"dport\"?"));
     assert!(matches!(error("selec 1", any).await, QueryError::Syntax(_)));
     assert!(text("select in_prefix(src, '10.0.0.0/40') from packets").await.contains("prefix length 40"));
+    assert!(text("select sketch(sensor) from packets").await.contains("sketch counts addresses and whole numbers"));
     for sql in ["create table x (a int)", "copy packets to 'x.csv'", "drop table packets", "set datafusion.x = 1"] {
         assert!(matches!(error(sql, any).await, QueryError::NotAQuestion), "{sql}");
     }
