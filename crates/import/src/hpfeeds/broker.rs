@@ -56,6 +56,11 @@ impl Broker {
         (broker, info.encode())
     }
 
+    /// Whether the other side has said, and proved, who it is.
+    pub fn is_known(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// Channels that this connection subscribed to.
     pub fn channels(&self) -> &[Vec<u8>] {
         &self.channels

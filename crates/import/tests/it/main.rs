@@ -2,4 +2,5 @@
 
 mod budgets;
 mod flowtuple;
+mod hpfeeds;
 mod real_logs;
