@@ -37,6 +37,9 @@ fn said(model: &str, seed: u64) -> BTreeMap<&'static str, Vec<u8>> {
         b"GET /rootDesc.xml HTTP/1.1\r\n\r\n",
     );
     ask("redis", Box::new(redis::Talk::new(device.clone(), limits, &ends, id(), NOW)), b"INFO\r\n");
+    // What is no request: scanners send line ends first, and group devices by what comes back.
+    ask("http refusal", Box::new(http::Talk::new(device.clone(), limits, &ends, id(), NOW)), b"\r\n\r\n");
+    ask("upnp refusal", Box::new(upnp::Talk::new(device.clone(), limits, &ends, id(), NOW)), b"\r\n\r\n");
     let hello = b"CNXN\0\0\0\x01\0\x10\0\0\x07\0\0\0\x32\x02\0\0\xbc\xb1\xa7\xb1host::\0";
     ask("adb", Box::new(adb::Talk::new(device.clone(), limits, &ends, id(), NOW)), hello);
     let search =
@@ -81,7 +84,7 @@ fn two_sensors_share_no_name_no_key_no_greeting_and_no_timing() {
             let most = values.values().max().copied().unwrap_or(0);
             match *what {
                 // Models and versions of common software, as real devices share them.
-                "ssh" | "adb" | "memcached" | "ntp" | "snmp" => {
+                "ssh" | "adb" | "memcached" | "ntp" | "snmp" | "http refusal" | "upnp refusal" => {
                     assert!(values.len() >= 4 && most <= SENSORS / 2, "{model} {what}: {} kinds, {most}", values.len());
                 }
                 // Host names of factories and times in milliseconds repeat by chance, rarely.

@@ -22,12 +22,14 @@ const REQUEST: usize = 256 << 10;
 /// Bytes of a body that are kept as text.
 const BODY: usize = 8 << 10;
 
-/// The next whole request of what came. What is too long or no request ends the dialogue.
+/// The next whole request of what came. What is too long or no request ends the dialogue, the latter with the refusal
+/// of the device's server.
 pub(super) fn next_request(
     pending: &mut Vec<u8>,
     dialogue: &mut Dialogue,
     now: Nanos,
     reply: &mut Reply,
+    refusal: fn(&Dressed, Nanos) -> Vec<u8>,
 ) -> Option<Request> {
     match parse(pending) {
         Ok(Some((request, used))) => {
@@ -41,7 +43,7 @@ pub(super) fn next_request(
         Ok(None) => {}
         Err(_) => {
             dialogue.malformed(pending, now);
-            reply.bytes.extend(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            reply.bytes.extend(refusal(&dialogue.device, now));
             reply.close = true;
         }
     }
@@ -87,7 +89,7 @@ impl Talk {
         let device = self.dialogue.device.clone();
         let page = pages::answer(&device, request, accepted, exploit.is_some());
         let close = request.closes() || !self.dialogue.may_login();
-        reply.bytes.extend(pages::encode(&device, request, &page, close, now));
+        reply.bytes.extend(pages::encode(&device, &request.method, &page, close, now));
         reply.close |= close;
     }
 }
@@ -97,7 +99,8 @@ impl Talking for Talk {
         let mut reply = Reply { close: !self.dialogue.received(bytes, now), ..Reply::default() };
         self.pending.extend_from_slice(bytes);
         while !reply.close
-            && let Some(request) = next_request(&mut self.pending, &mut self.dialogue, now, &mut reply)
+            && let Some(request) =
+                next_request(&mut self.pending, &mut self.dialogue, now, &mut reply, pages::malformed)
         {
             self.answer(&request, now, &mut reply);
         }

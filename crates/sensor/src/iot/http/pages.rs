@@ -127,8 +127,15 @@ fn not_found(path: &str) -> String {
     format!("<html><head><title>404 Not Found</title></head><body><h4>404 Not Found</h4>{path}</body></html>\n")
 }
 
+/// What the device says to what is no request, in its server's own form: a bare refusal would be the same on all sensors.
+pub fn malformed(device: &Dressed, now: Nanos) -> Vec<u8> {
+    let body = "<html><head><title>400 Bad Request</title></head><body><h4>400 Bad Request</h4></body></html>\n";
+    let page = Page { status: "400 Bad Request", kind: "text/html", body: body.into(), more: Vec::new() };
+    encode(device, "", &page, true, now)
+}
+
 /// The bytes of an answer; the order of headers is the device's own.
-pub fn encode(device: &Dressed, request: &Request, page: &Page, close: bool, now: Nanos) -> Vec<u8> {
+pub fn encode(device: &Dressed, method: &str, page: &Page, close: bool, now: Nanos) -> Vec<u8> {
     let mut lines = vec![
         format!("Server: {}", device.device.http_server),
         format!("Content-Type: {}", page.kind),
@@ -144,7 +151,7 @@ pub fn encode(device: &Dressed, request: &Request, page: &Page, close: bool, now
     let turn = device.persona.between("http.order", 0, lines.len() as u64) as usize;
     lines.rotate_left(turn);
     lines.extend(page.more.iter().cloned());
-    let body = if request.method == "HEAD" { "" } else { &page.body };
+    let body = if method == "HEAD" { "" } else { &page.body };
     format!("HTTP/1.1 {}\r\n{}\r\n\r\n{body}", page.status, lines.join("\r\n")).into_bytes()
 }
 

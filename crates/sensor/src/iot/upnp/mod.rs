@@ -69,7 +69,8 @@ impl Talking for Talk {
         let mut reply = Reply { close: !self.dialogue.received(bytes, now), ..Reply::default() };
         self.pending.extend_from_slice(bytes);
         if !reply.close
-            && let Some(request) = http::next_request(&mut self.pending, &mut self.dialogue, now, &mut reply)
+            && let Some(request) =
+                http::next_request(&mut self.pending, &mut self.dialogue, now, &mut reply, pages::malformed)
         {
             self.answer(&request, now, &mut reply);
         }

@@ -81,10 +81,21 @@ pub fn answer(device: &Dressed, request: &Request, action: Option<&str>, own: Ad
         ("GET" | "HEAD", _) => ("404 Not Found", "<html><body><h1>404 Not Found</h1></body></html>\n".to_owned()),
         _ => ("501 Not Implemented", String::new()),
     };
+    encode(device, &format!("HTTP/1.1 {status}"), if request.method == "HEAD" { "" } else { &body }, body.len(), now)
+}
+
+/// What the device says to what is no request. MiniUPnPd repeats the version of the request, which is empty then, and
+/// calls it not implemented; others know the word for it.
+pub fn malformed(device: &Dressed, now: Nanos) -> Vec<u8> {
+    let mini = amplification::upnp_server(&device.persona).to_ascii_lowercase().contains("miniupnpd");
+    encode(device, if mini { " 501 Not Implemented" } else { "HTTP/1.1 400 Bad Request" }, "", 0, now)
+}
+
+fn encode(device: &Dressed, first: &str, body: &str, length: usize, now: Nanos) -> Vec<u8> {
     let mut lines = vec![
         "Content-Type: text/xml; charset=\"utf-8\"".to_owned(),
         "Connection: close".to_owned(),
-        format!("Content-Length: {}", body.len()),
+        format!("Content-Length: {length}"),
         format!("Server: {}", amplification::upnp_server(&device.persona)),
     ];
     if device.persona.number("upnp.ext").is_multiple_of(2) {
@@ -95,6 +106,5 @@ pub fn answer(device: &Dressed, request: &Request, action: Option<&str>, own: Ad
     }
     let turn = device.persona.between("upnp.order", 0, lines.len() as u64) as usize;
     lines.rotate_left(turn);
-    let body = if request.method == "HEAD" { "" } else { &body };
-    format!("HTTP/1.1 {status}\r\n{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
+    format!("{first}\r\n{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
 }
