@@ -28,9 +28,8 @@ fn timestamp(now: Nanos) -> [u8; 8] {
     (u64::from(seconds) << 32 | fraction as u64).to_be_bytes()
 }
 
-fn stratum(persona: &Persona) -> u8 {
-    persona.between("ntp.stratum", 2, 5) as u8
-}
+/// Two: what ours follows has a clock of its own, which fits in a small answer where another address would not.
+const STRATUM: u8 = 2;
 
 /// The server that ours claims to follow: an address in the local network, as behind a gateway.
 fn upstream(persona: &Persona) -> [u8; 4] {
@@ -44,7 +43,7 @@ fn time(version: u8, poll: u8, transmit: &[u8; 8], question: &Question) -> Vec<u
     let set = Nanos(question.now.0 - (persona.number("ntp.set") as i64 & 0x3f_ffff_ffff));
     let mut out = vec![
         version << 3 | 4,
-        stratum(persona),
+        STRATUM,
         poll,
         persona.pick("ntp.precision", &[&0xe8u8, &0xe9, &0xec, &0xed]).to_owned(),
     ];
@@ -89,7 +88,7 @@ fn control(version: u8, opcode: u8, sequence: u16, association: u16, question: &
                 format!("version=\"{}\"", version_text(persona)),
                 format!("system=\"{}\"", system_text(persona)),
                 "leap=0".to_owned(),
-                format!("stratum={}", stratum(persona)),
+                format!("stratum={STRATUM}"),
                 format!("precision=-{}", persona.between("ntp.precision-text", 18, 24)),
                 format!("peer={}", persona.between("ntp.association", 0x1000, 0xf000)),
             ];
@@ -98,14 +97,21 @@ fn control(version: u8, opcode: u8, sequence: u16, association: u16, question: &
         (2, peer) if u64::from(peer) == persona.between("ntp.association", 0x1000, 0xf000) => {
             let [a, b, c, d] = upstream(persona);
             let room = reply_cap(super::super::Protocol::Ntp, question.payload.len()).saturating_sub(12);
-            // What `ntpq -p` prints, the most telling first.
+            // What `ntpq -p` prints, the most telling first; ntpd says `reach` in hexadecimal.
             let all = [
                 format!("srcadr={a}.{b}.{c}.{d}"),
-                format!("stratum={}", stratum(persona) - 1),
-                "hmode=3, hpoll=10, reach=377".to_owned(),
-                format!("delay=0.{:03}", persona.between("ntp.peer-delay", 180, 990)),
+                format!("refid={}", persona.pick("ntp.refid", &["GPS", "PPS", "DCF", "MSF", "NIST", "GNSS"])),
+                "stratum=1".to_owned(),
+                format!("reach=0x{:x}", persona.pick("ntp.reach", &[&0xffu8, &0xff, &0xef, &0xfe, &0x7f])),
+                "ppoll=6, hpoll=6".to_owned(),
+                format!(
+                    "delay={}.{:03}",
+                    persona.between("ntp.peer-ms", 0, 4),
+                    persona.between("ntp.peer-delay", 180, 990)
+                ),
                 format!("offset=-0.{:03}", persona.between("ntp.peer-offset", 10, 900)),
                 format!("jitter=0.{:03}", persona.between("ntp.peer-jitter", 10, 400)),
+                "hmode=3".to_owned(),
             ];
             pairs(&all, room)
         }
