@@ -142,7 +142,7 @@ async fn two_sensors_have_two_host_keys_and_keep_them() {
     for seed in [1, 2, 1] {
         let device = device(Lure::Ssh, seed);
         let mut command = Command::new("ssh-keyscan");
-        command.args(["-p", &device.address.port().to_string(), "127.0.0.1"]);
+        command.args(["-t", "ed25519", "-p", &device.address.port().to_string(), "127.0.0.1"]);
         let said = String::from_utf8(run(command).await.stdout).unwrap();
         keys.push(said.split_whitespace().last().map(str::to_owned).expect("a key"));
     }
