@@ -47,9 +47,10 @@ portal        the portal in Chromium against a hub with its sample: the first pa
 --built P     this program instead of building one in release
 lake          ingest, the five questions of the shared workload and the ready-made statistics on our lake, beside DuckDB, chdb and
               polars (in NOROSHI_PYTHON, with pyarrow) on one Parquet file of the same packets; some 60 bytes a packet of disk
-lures         telnet dialogues and UDP requests per second of the server's processor time, beside Cowrie and a bare loop
---programs    folder with noroshi-sensor and examples/flood; without it they are built in release
---cowrie      starts Cowrie in the foreground, with telnet on the address after --cowrie-at; without it it is left out
+lures         telnet dialogues and UDP requests per second of the server's processor time, beside Cowrie and a bare loop,
+              and what 10,000 open dialogues take; ends with 1 when a goal is missed
+--programs    folder with noroshi-sensor and its examples; without it they are built in release
+--cowrie P    the Python of an environment with Cowrie (pip install cowrie), which is measured beside; else it is left out
 
 Needs the shared workload generator (NOROSHI_SHARED, by default ../shared). Builds the offline program in release
 without the hub. Peers (nfpcapd, argus, tshark) are measured where they are installed and named where they are not.

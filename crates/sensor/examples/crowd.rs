@@ -46,6 +46,7 @@ async fn dialogue(to: SocketAddr, n: usize) -> std::io::Result<TcpStream> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
+    noroshi_wire::raise_descriptors();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [to, pid, count] = &words[..] else { panic!("crowd ADDR:PORT PID COUNT") };
     let (to, pid, count): (SocketAddr, u32, usize) =

@@ -101,6 +101,46 @@ fn dialogue(to: SocketAddr) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Cowrie in a folder of its own, which is removed with it.
+struct Peer {
+    command: Command,
+    folder: PathBuf,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl Peer {
+    /// With the Cowrie of this Python's environment. It refuses to run as root, who therefore starts it as nobody.
+    fn prepare(python: &str) -> Result<(Peer, SocketAddr), String> {
+        let at = free()?;
+        let folder = std::env::temp_dir().join(format!("noroshi-bench-cowrie-{}", std::process::id()));
+        let wrong = |e: std::io::Error| format!("{}: {e}", folder.display());
+        let nobody = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").map_err(wrong)?) == 0;
+        for inner in ["", "etc", "var/log/cowrie", "var/run", "var/lib/cowrie/tty", "var/lib/cowrie/downloads"] {
+            std::fs::create_dir_all(folder.join(inner)).map_err(wrong)?;
+        }
+        let settings = format!(
+            "[honeypot]\nhostname = svr04\n[telnet]\nenabled = true\nlisten_endpoints = tcp:{}:interface=127.0.0.1\n\
+             [ssh]\nenabled = false\n",
+            at.port()
+        );
+        std::fs::write(folder.join("etc/cowrie.cfg"), settings).map_err(wrong)?;
+        // Not resolved: the environment is found by the place of the link.
+        let twistd = Path::new(python).with_file_name("twistd");
+        let mut command = Command::new(if nobody { "setpriv" } else { python });
+        if nobody {
+            output(Command::new("chown").args(["-R", "65534:65534"]).arg(&folder))?;
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", python]);
+        }
+        command.arg(twistd).args(["--nodaemon", "--pidfile=", "cowrie"]).current_dir(&folder).env("HOME", &folder);
+        Ok((Peer { command, folder }, at))
+    }
+}
+
 fn free() -> Result<SocketAddr, String> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
     listener.local_addr().map_err(|e| e.to_string())
@@ -118,39 +158,49 @@ fn number(line: &str, name: &str) -> Result<f64, String> {
     digits.parse().map_err(|_| format!("no {name} in {line}"))
 }
 
-/// Programs: the sensor and the flood, built unless they are named.
-fn programs(args: &[String]) -> Result<(PathBuf, PathBuf), String> {
+/// The folder with the sensor and its examples, built unless it is named.
+fn programs(args: &[String]) -> Result<PathBuf, String> {
     if let Some(folder) = option(args, "--programs") {
-        let folder = Path::new(folder);
-        return Ok((folder.join("noroshi-sensor"), folder.join("examples/flood")));
+        return Ok(folder.into());
     }
     let build = ["build", "--release", "--locked", "-p", "noroshi-sensor", "--bins", "--examples"];
     step("build noroshi-sensor (release)", &mut cargo(&build))?;
-    let folder =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("release");
-    Ok((folder.join("noroshi-sensor"), folder.join("examples/flood")))
+    Ok(std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("release"))
+}
+
+/// The sensor with a telnet door.
+fn sensor(programs: &Path) -> Result<Server, String> {
+    let at = free()?;
+    let mut command = Command::new(programs.join("noroshi-sensor"));
+    Server::start("noroshi-sensor", command.args(["lure", "--telnet", &at.to_string()]), at)
+}
+
+/// A goal that is missed makes the command fail, after everything was measured.
+fn judge(missed: &mut Vec<&'static str>, goal: &'static str, met: bool) {
+    println!("goal {}: {goal}", if met { "met" } else { "MISSED" });
+    if !met {
+        missed.push(goal);
+    }
 }
 
 pub(super) fn run(args: &[String]) -> Outcome {
-    let (sensor, flood) = programs(args)?;
-    let at = free()?;
-    let mut command = Command::new(&sensor);
-    command.args(["lure", "--telnet", &at.to_string()]);
-    let ours = Server::start("noroshi-sensor", &mut command, at)?;
-    let peer = match (option(args, "--cowrie"), option(args, "--cowrie-at")) {
-        (Some(words), Some(at)) => {
-            let at = at.parse().map_err(|_| format!("--cowrie-at wants ADDR:PORT, not `{at}`"))?;
-            Some(Server::start("Cowrie", Command::new("bash").args(["-c", &format!("exec {words}")]), at)?)
+    let programs = programs(args)?;
+    let ours = sensor(&programs)?;
+    let mut missed = Vec::new();
+    let peer = match option(args, "--cowrie") {
+        Some(python) => {
+            let (mut peer, at) = Peer::prepare(python)?;
+            Some((Server::start("Cowrie", &mut peer.command, at)?, peer))
         }
-        _ => {
-            println!("Cowrie is not given (--cowrie COMMAND --cowrie-at ADDR:PORT) and is left out");
+        None => {
+            println!("Cowrie is not given (--cowrie PYTHON) and is left out");
             None
         }
     };
     let (mut own, mut other) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         own.push(ours.round(4_000)?);
-        if let Some(peer) = &peer {
+        if let Some((peer, _)) = &peer {
             other.push(peer.round(120)?);
         }
     }
@@ -159,12 +209,28 @@ pub(super) fn run(args: &[String]) -> Outcome {
     if !other.is_empty() {
         let other = median(other);
         println!("Cowrie: {other:.1}; ours are {:.1} times as many", own / other);
+        judge(&mut missed, "25 times Cowrie's telnet dialogues per second of processor time", own / other >= 25.0);
     }
     drop((ours, peer));
-    datagrams(&flood)
+    crowd(&programs, &mut missed)?;
+    datagrams(&programs, &mut missed)?;
+    if missed.is_empty() { Ok(()) } else { Err(format!("missed: {}", missed.join("; "))) }
 }
 
-fn datagrams(flood: &Path) -> Outcome {
+/// Many dialogues that stay open, at a sensor that has not served before.
+fn crowd(programs: &Path, missed: &mut Vec<&'static str>) -> Outcome {
+    let server = sensor(programs)?;
+    let words = [server.telnet.to_string(), server.child.id().to_string(), "10000".to_owned()];
+    let said = output(Command::new(programs.join("examples/crowd")).args(words))?;
+    println!("{}", said.trim_end());
+    let resident = said.split_once("open: ").and_then(|(_, rest)| rest.split(' ').next()?.parse::<u64>().ok());
+    let resident = resident.ok_or_else(|| format!("no resident size in: {said}"))?;
+    judge(missed, "10,000 open dialogues in 256 MiB", resident <= 256 << 10);
+    Ok(())
+}
+
+fn datagrams(programs: &Path, missed: &mut Vec<&'static str>) -> Outcome {
+    let flood = programs.join("examples/flood");
     let source =
         shared().ok_or("the bare loop is not here: set NOROSHI_SHARED to the shared folder")?.join("bench/udp_floor.c");
     let folder = root().join("target/bench");
@@ -173,10 +239,11 @@ fn datagrams(flood: &Path) -> Outcome {
     step("build udp_floor", Command::new("cc").args(["-O2", "-pthread", "-o"]).arg(&floor).arg(source))?;
     let (mut own, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        own.push(number(&output(Command::new(flood).arg("3"))?, "requests_per_cpu_s")?);
+        own.push(number(&output(Command::new(&flood).arg("3"))?, "requests_per_cpu_s")?);
         bare.push(number(&output(Command::new(&floor).args(["3", "64", "300"]))?, "replies_per_responder_cpu_s")?);
     }
     let (own, bare) = (median(own), median(bare));
     println!("requests per second of the serving thread: {own:.0}; bare loop: {bare:.0}; share {:.2}", own / bare);
+    judge(missed, "half of the bare loop's requests per second of a core", own / bare >= 0.5);
     Ok(())
 }
