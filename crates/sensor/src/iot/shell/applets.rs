@@ -29,6 +29,7 @@ impl Shell {
                 } else {
                     self.exit = true
                 }
+                self.status = args.first().and_then(|number| number.parse().ok()).unwrap_or(0);
                 Output::default()
             }
             "cd" => self.change_directory(args.first().copied().unwrap_or("/root")),

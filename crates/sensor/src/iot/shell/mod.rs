@@ -44,6 +44,8 @@ pub struct Said {
     pub output: Vec<u8>,
     /// The shell ended.
     pub exit: bool,
+    /// Status of what ran last.
+    pub status: u8,
     /// Seconds that a real device would have taken: sleeping, or waiting for a server that does not answer.
     pub seconds: u32,
 }
@@ -102,7 +104,7 @@ impl Shell {
         self.seconds = 0;
         self.note_urls(&String::from_utf8_lossy(line));
         let output = self.script(&from_bytes(line));
-        Said { output: to_bytes(&output), exit: self.exit, seconds: self.seconds }
+        Said { output: to_bytes(&output), exit: self.exit, status: self.status, seconds: self.seconds }
     }
 
     fn note_urls(&mut self, text: &str) {

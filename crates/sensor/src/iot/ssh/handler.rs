@@ -81,8 +81,8 @@ impl Visitor {
         }
     }
 
-    /// Runs a line; what the visitor sees, and whether the shell ended.
-    async fn run(&self, line: &[u8], pty: bool) -> Result<(Vec<u8>, bool), russh::Error> {
+    /// Runs a line; what the visitor sees, whether the shell ended, and the status of what ran last.
+    async fn run(&self, line: &[u8], pty: bool) -> Result<(Vec<u8>, bool, u32), russh::Error> {
         let said = self.with(|dialogue| dialogue.line(line, now()))?;
         self.wait(said.seconds).await;
         let mut output = Vec::with_capacity(said.output.len());
@@ -92,7 +92,7 @@ impl Visitor {
             }
             output.push(byte);
         }
-        Ok((output, said.exit))
+        Ok((output, said.exit, u32::from(said.status)))
     }
 
     async fn typed(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), russh::Error> {
@@ -107,11 +107,11 @@ impl Visitor {
                     if pty {
                         out.extend(b"\r\n");
                     }
-                    let (said, exit) = self.run(&line, pty).await?;
+                    let (said, exit, status) = self.run(&line, pty).await?;
                     out.extend(said);
                     if exit {
                         self.send(channel, out, session)?;
-                        return self.end(channel, 0, session);
+                        return self.end(channel, status, session);
                     }
                     out.extend(self.prompt(pty)?);
                 }
@@ -296,14 +296,14 @@ impl Handler for Visitor {
             self.channels.insert(channel, (Use::Upload(Sink::new(&target)), pty));
             return self.send(channel, vec![0], session);
         }
-        let (output, _) = self.run(data, pty).await?;
+        let (output, _, status) = self.run(data, pty).await?;
         self.send(channel, output, session)?;
         match fills(&text) {
             Some(path) => {
                 self.channels.insert(channel, (Use::Input { path, content: Vec::new() }, pty));
                 Ok(())
             }
-            None => self.end(channel, 0, session),
+            None => self.end(channel, status, session),
         }
     }
 
