@@ -201,9 +201,13 @@ impl Engine {
         let preparer = self.preparer();
         let mut parts: Vec<Prepared> = pending
             .into_par_iter()
-            .map(|pending| match pending {
-                Pending::Raw(batch) => preparer.prepare(&batch),
-                Pending::Ready(prepared) => *prepared,
+            .map(|pending| {
+                let mut prepared = match pending {
+                    Pending::Raw(batch) => preparer.prepare(&batch),
+                    Pending::Ready(prepared) => *prepared,
+                };
+                prepared.sort();
+                prepared
             })
             .collect();
         for part in &mut parts {
@@ -229,8 +233,8 @@ impl Engine {
             let mut lane = lanes[lane].lock().unwrap_or_else(PoisonError::into_inner);
             sources.add_all(&parts, shard, &mut lane, passed, &scale);
             drop(lane);
-            for answer in parts.iter().flat_map(|part| &part.lists.answers[shard]) {
-                victims.add(answer, &watched);
+            for (answer, quoted) in parts.iter().flat_map(|part| part.lists.answers(shard)) {
+                victims.add(answer, quoted, &watched);
             }
             for part in &parts {
                 destinations.add_all(&part.lists.v4.arrived[shard], &watched);

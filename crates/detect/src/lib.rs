@@ -17,6 +17,7 @@ pub mod brute_force;
 mod chunks;
 pub mod config;
 pub mod ddos;
+mod deal;
 pub mod engine;
 pub mod forecast;
 mod index;

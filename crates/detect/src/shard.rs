@@ -5,6 +5,7 @@
 
 use crate::ddos::arrival::Slot;
 use crate::ddos::{backscatter, vectors};
+use crate::deal::Dealt;
 use crate::payload::{Said, Samples};
 use crate::prefetch;
 use crate::scan::probe::ProbeType;
@@ -224,18 +225,61 @@ impl<A: Kept> Rows<A> {
         push_ahead(&mut self.arrived[shard_of(row.dst)], Arrived { dst, slot: Slot::of(row, position) });
     }
 
+    /// Ready to be filled again.
     fn clear(&mut self) {
-        self.sent.iter_mut().for_each(Vec::clear);
-        self.arrived.iter_mut().for_each(Vec::clear);
+        self.sent.iter_mut().for_each(empty);
+        self.arrived.iter_mut().for_each(empty);
     }
+}
+
+/// Entries that an emptied list may keep room for: several times what a shard has of a batch. One that a burst made longer
+/// gives its memory back, or in time every list would be as long as the longest.
+const ROOM_MAX: usize = 128;
+
+fn empty<T>(list: &mut Vec<T>) {
+    if list.capacity() > ROOM_MAX {
+        *list = Vec::new();
+    }
+    list.clear();
 }
 
 /// A packet that speaks of a victim.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    pub(crate) row: Packet,
-    pub(crate) quoted: Option<Quoted>,
+    pub(crate) src: Addr,
+    pub(crate) dst: Addr,
+    pub(crate) ts: Nanos,
     pub(crate) position: u64,
+    pub(crate) wire_len: u32,
+    pub(crate) sport: u16,
+    pub(crate) dport: u16,
+    /// Where the packet that it quotes stands in [`Lists::quotes`], or [`UNQUOTED`].
+    quoted: u32,
+    pub(crate) transport: Transport,
+    pub(crate) tcp_flags: u8,
+    pub(crate) icmp_type: u8,
+}
+
+const _: () = assert!(size_of::<Answer>() == 64);
+
+const UNQUOTED: u32 = u32::MAX;
+
+impl Answer {
+    fn of(row: &Packet, position: u64, quoted: u32) -> Self {
+        Answer {
+            src: row.src,
+            dst: row.dst,
+            ts: row.ts,
+            position,
+            wire_len: row.wire_len,
+            sport: row.sport,
+            dport: row.dport,
+            quoted,
+            transport: row.transport,
+            tcp_flags: row.tcp_flags,
+            icmp_type: row.icmp_type,
+        }
+    }
 }
 
 /// A batch by shard, in its own order within each.
@@ -244,17 +288,25 @@ pub(crate) struct Lists {
     pub(crate) v4: Rows<V4>,
     /// Packets of which an address is not IPv4.
     pub(crate) any: Rows<Addr>,
-    pub(crate) answers: [Vec<Answer>; SHARDS],
-    pub(crate) said: [Vec<Said>; SHARDS],
+    answers: Dealt<Answer>,
+    /// Packets that answers quote.
+    quotes: Vec<Quoted>,
+    pub(crate) said: Dealt<Said>,
     pub(crate) samples: Samples,
 }
 
 impl Lists {
+    /// Answers that speak of victims in a shard, and what they quote.
+    pub(crate) fn answers(&self, shard: usize) -> impl Iterator<Item = (&Answer, Option<&Quoted>)> {
+        self.answers.of(shard).map(|answer| (answer, self.quotes.get(answer.quoted as usize)))
+    }
+
     fn clear(&mut self) {
         self.v4.clear();
         self.any.clear();
-        self.answers.iter_mut().for_each(Vec::clear);
-        self.said.iter_mut().for_each(Vec::clear);
+        self.answers.clear();
+        self.quotes.clear();
+        self.said.clear();
         self.samples.clear();
     }
 }
@@ -353,17 +405,31 @@ impl Lists {
         }
         if row.payload_cap > 0 {
             let shard = shard_of(row.src);
-            self.said[shard].extend(self.samples.look_at(batch, row, shard));
+            if let Some(said) = self.samples.look_at(batch, row, shard) {
+                self.said.push(shard, said);
+            }
         }
         if answer {
-            let quoted = batch.rare(row).and_then(|rare| rare.quoted);
-            let victim = backscatter::victim_of(row, quoted.as_ref());
-            self.answers[shard_of(victim)].push(Answer { row: *row, quoted, position });
+            self.add_answer(batch, row, position);
         }
+    }
+
+    fn add_answer(&mut self, batch: &PacketBatch, row: &Packet, position: u64) {
+        let quoted = batch.rare(row).and_then(|rare| rare.quoted);
+        let at = quoted.map_or(UNQUOTED, |_| self.quotes.len() as u32);
+        self.quotes.extend(quoted);
+        let victim = backscatter::victim(row.src, quoted.as_ref());
+        self.answers.push(shard_of(victim), Answer::of(row, position, at));
     }
 }
 
 impl Prepared {
+    /// Deals out what is not dealt out yet, once all rows are there.
+    pub(crate) fn sort(&mut self) {
+        self.lists.answers.sort();
+        self.lists.said.sort();
+    }
+
     /// Lets the lists be filled again.
     pub(crate) fn recycle(mut self, shelf: &Shelf) {
         self.lists.clear();

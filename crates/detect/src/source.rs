@@ -329,7 +329,7 @@ impl SourceShard {
         self.add_rows(parts.iter().map(|part| &part.lists.v4.sent[shard]), v4, scratch, ports, (passed, scale));
         self.add_rows(parts.iter().map(|part| &part.lists.any.sent[shard]), any, scratch, ports, (passed, scale));
         for part in parts {
-            for said in &part.lists.said[shard] {
+            for said in part.lists.said.of(shard) {
                 self.payloads.add(said, || part.lists.samples.of(said));
             }
         }

@@ -7,8 +7,9 @@
 use super::Meter;
 use crate::config::{Scale, thresholds};
 use crate::set::{AddrSet, PortCounter, PortSet};
-use noroshi_model::finding::{Attack, AttackKind, Position, Vector, Victim};
-use noroshi_model::packet::{Packet, Quoted, Transport, proto, tcp};
+use crate::shard::{Answer, unpacked};
+use noroshi_model::finding::{Attack, AttackKind, Vector, Victim};
+use noroshi_model::packet::{Quoted, Transport, proto, tcp};
 use noroshi_model::{Addr, Nanos};
 
 /// Silence after which an attack is over, nanoseconds.
@@ -57,13 +58,13 @@ const KINDS: [Vector; 7] = [
 
 /// Whom a backscatter packet speaks of: its source, or the destination that an ICMP error quotes.
 #[inline]
-pub(crate) fn victim_of(row: &Packet, quoted: Option<&Quoted>) -> Addr {
-    quoted.map_or(row.src, |quoted| quoted.dst)
+pub(crate) fn victim(src: Addr, quoted: Option<&Quoted>) -> Addr {
+    quoted.map_or(src, |quoted| quoted.dst)
 }
 
 impl Victimised {
-    pub(crate) fn add(&mut self, row: &Packet, quoted: Option<&Quoted>, position: impl FnOnce() -> Position) {
-        self.meter.add(row.ts, row.wire_len, position);
+    pub(crate) fn add(&mut self, row: &Answer, quoted: Option<&Quoted>) {
+        self.meter.add(row.ts, row.wire_len, || unpacked(row.position));
         self.sources.insert(row.src);
         if self.destinations.insert(row.dst) && self.sampled.len() < 16 {
             self.sampled.push(row.dst);
@@ -180,7 +181,7 @@ fn spread_min(scale: &Scale) -> u64 {
 }
 
 /// The attack that this answer speaks of, and the attacked port.
-fn told_by(row: &Packet, quoted: Option<&Quoted>) -> (Vector, Option<u16>) {
+fn told_by(row: &Answer, quoted: Option<&Quoted>) -> (Vector, Option<u16>) {
     if let Some(quoted) = quoted {
         let vector = match quoted.proto {
             proto::TCP => Vector::TcpSyn,

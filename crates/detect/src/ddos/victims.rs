@@ -2,9 +2,10 @@
 
 use super::backscatter::{self, Victimised};
 use crate::config::Scale;
-use crate::shard::{Answer, unpacked};
+use crate::shard::Answer;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use noroshi_model::packet::Quoted;
 use noroshi_model::{Addr, Nanos};
 
 /// Backscatter of one shard of victims.
@@ -15,17 +16,16 @@ pub(crate) struct VictimShard {
 }
 
 impl VictimShard {
-    pub(crate) fn add(&mut self, answer: &Answer, watched: &impl Fn(Addr) -> bool) {
-        let Answer { row, quoted, position } = answer;
-        if !watched(row.dst) {
+    pub(crate) fn add(&mut self, answer: &Answer, quoted: Option<&Quoted>, watched: &impl Fn(Addr) -> bool) {
+        if !watched(answer.dst) {
             return;
         }
-        let victim = backscatter::victim_of(row, quoted.as_ref());
+        let victim = backscatter::victim(answer.src, quoted);
         let seen = self.open.entry(victim).or_default();
-        if seen.meter.packets > 0 && seen.over(row.ts) {
+        if seen.meter.packets > 0 && seen.over(answer.ts) {
             self.closed.push((victim, std::mem::take(seen)));
         }
-        seen.add(row, quoted.as_ref(), || unpacked(*position));
+        seen.add(answer, quoted);
     }
 
     /// Bytes held.

@@ -86,7 +86,7 @@ impl Closed {
             tool: tool_of(probe.consistent),
             peak_pps: probe.peak_pps(),
             evidence: probe.evidence(),
-            samples: probe.long.map(|long| long.samples).unwrap_or_default(),
+            samples: probe.samples(),
         })
     }
 

@@ -140,11 +140,42 @@ pub(crate) struct Probe {
 
 const _: () = assert!(size_of::<Probe>() == 64);
 
+/// Some of the destinations. IPv4 ones stand inside: on the heap they would cost a trip to the allocator and twice the
+/// memory for every run of a few packets.
+#[derive(Clone, Debug, Default)]
+struct FewAddrs {
+    v4: [u32; SAMPLES_MAX],
+    v4_len: u8,
+    v6: Vec<Addr>,
+}
+
+impl FewAddrs {
+    #[inline]
+    fn len(&self) -> usize {
+        usize::from(self.v4_len) + self.v6.len()
+    }
+
+    #[inline]
+    fn push<A: Kept>(&mut self, addr: A) {
+        match addr.v4() {
+            Some(bits) => {
+                self.v4[usize::from(self.v4_len)] = bits;
+                self.v4_len += 1;
+            }
+            None => self.v6.push(addr.addr()),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
+        let v4 = self.v4[..usize::from(self.v4_len)].iter().map(|bits| Addr::v4(*bits));
+        v4.chain(self.v6.iter().copied())
+    }
+}
+
 /// What is kept once a probe has become more than a handful of packets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Long {
-    /// Some destinations.
-    pub(crate) samples: Vec<Addr>,
+    samples: FewAddrs,
     second: i64,
     in_second: u32,
     pub(crate) peak_pps: u32,
@@ -171,6 +202,11 @@ impl Probe {
         [first].into_iter().chain(later.iter().copied()).collect()
     }
 
+    /// Some destinations.
+    pub(crate) fn samples(&self) -> Vec<Addr> {
+        self.long.iter().flat_map(|long| long.samples.iter()).collect()
+    }
+
     /// Largest number of packets in one second.
     pub(crate) fn peak_pps(&self) -> u32 {
         self.long.as_ref().map_or(1, |long| long.peak_pps)
@@ -178,17 +214,15 @@ impl Probe {
 
     pub(crate) fn heap_bytes(&self) -> u64 {
         self.destinations.heap_bytes()
-            + self.long.as_ref().map_or(0, |long| (size_of::<Long>() + long.samples.capacity() * 16) as u64)
+            + self.long.as_ref().map_or(0, |long| (size_of::<Long>() + long.samples.v6.capacity() * 16) as u64)
     }
 }
 
 impl Long {
     #[inline]
     fn add<A: Kept>(&mut self, row: &Sent<A>, fresh: bool, packets: u32) {
-        if (fresh || self.samples.is_empty()) && self.samples.len() < SAMPLES_MAX {
-            // All at once: to grow it step by step costs two trips to the allocator more.
-            self.samples.reserve_exact(SAMPLES_MAX - self.samples.len());
-            self.samples.push(row.dst.addr());
+        if (fresh || self.samples.len() == 0) && self.samples.len() < SAMPLES_MAX {
+            self.samples.push(row.dst);
         }
         let second = row.ts.0.div_euclid(SECOND);
         if second == self.second {
