@@ -37,7 +37,7 @@ pub fn service(port: u16) -> Option<&'static str> {
 pub(crate) fn find<'a>(closed: impl Iterator<Item = &'a Closed> + Clone) -> Vec<BruteForce> {
     let mut data: BTreeMap<(Addr, u16), (u64, Addr)> = BTreeMap::new();
     for run in closed.clone().filter(|run| run.kind == ProbeType::Data) {
-        let entry = data.entry((run.source, run.port)).or_insert((0, run.samples.first().copied().unwrap_or_default()));
+        let entry = data.entry((run.source, run.port)).or_insert((0, run.samples.iter().next().unwrap_or_default()));
         entry.0 += run.packets;
     }
     let mut attempts: BTreeMap<(Addr, u16), (u64, Nanos, Nanos)> = BTreeMap::new();

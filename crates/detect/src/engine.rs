@@ -23,8 +23,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Packets that are worked on together: the more there are, the more of them share what is fetched from memory of their
 /// source and destination, and the more memory waits (80 bytes each). 640,000 instead of 160,000 took 5.4 instead of 6.1
-/// seconds of user time for ten million packets; half of that many keeps the memory within bounds.
-const GROUP_PACKETS: usize = 320_000;
+/// seconds of user time for ten million packets; fewer than half of that many keep the memory within bounds.
+const GROUP_PACKETS: usize = 256_000;
 /// Bytes that a waiting packet takes, with the slack of lists that grow.
 const PACKET_BYTES: usize = 120;
 /// Records for campaigns are thinned while they are at least one part in so many of what is held: below, it would cost
@@ -409,7 +409,7 @@ impl Engine {
 
     /// Whether most of the sampled destinations spoke back to the source: then it was a conversation.
     fn answered(&self, run: &Closed) -> bool {
-        let spoke = run.samples.iter().filter(|addr| self.spoke(**addr) > 0).count();
+        let spoke = run.samples.iter().filter(|addr| self.spoke(*addr) > 0).count();
         spoke * 2 > run.samples.len()
     }
 

@@ -14,8 +14,9 @@ use std::hash::BuildHasher;
 const BYTES_MAX: usize = 128;
 /// Leading bytes of a binary payload that tell requests apart.
 const OPCODE_BYTES: usize = 4;
-/// Clusters of one shard; a payload that would open one more is not clustered.
-const CLUSTERS_MAX: usize = 4_096;
+/// Clusters of one shard. When a payload would open one more, the smallest make room: nearly all that random payloads open
+/// are of one packet, and what comes again and again must not find the table full of them.
+const CLUSTERS_MAX: usize = 2_048;
 /// Bytes of a sample that the report shows.
 const SAMPLE_BYTES: usize = 96;
 
@@ -101,6 +102,36 @@ pub(crate) struct Samples {
     known: HashMap<(u64, u8, bool), u32, RandomState>,
     ends: Vec<u32>,
     bytes: Vec<u8>,
+    recent: Recent,
+}
+
+/// Shapes of payloads that came lately, by a hash of their bytes with a key that nobody knows: the same request comes again
+/// and again, and to hash it costs a tenth of what it costs to normalise it.
+#[derive(Clone, Debug)]
+struct Recent {
+    state: RandomState,
+    shapes: Vec<(u64, u64)>,
+}
+
+/// Shapes that are remembered.
+const RECENT: usize = 256;
+
+impl Default for Recent {
+    fn default() -> Self {
+        Recent { state: RandomState::default(), shapes: vec![(0, 0); RECENT] }
+    }
+}
+
+impl Recent {
+    #[inline]
+    fn shape(&mut self, payload: &[u8]) -> u64 {
+        let hash = self.state.hash_one(&payload[..payload.len().min(BYTES_MAX)]);
+        let slot = &mut self.shapes[hash as usize % RECENT];
+        if slot.0 != hash {
+            *slot = (hash, normalised(payload));
+        }
+        slot.1
+    }
 }
 
 impl Samples {
@@ -112,7 +143,7 @@ impl Samples {
             _ => return None,
         };
         let payload = batch.payload(row);
-        let shape = normalised(payload);
+        let shape = self.recent.shape(payload);
         let sample = *self.known.entry((shape, shard as u8, udp)).or_insert_with(|| {
             self.bytes.extend_from_slice(&payload[..payload.len().min(SAMPLE_BYTES)]);
             self.ends.push(self.bytes.len() as u32);
@@ -141,8 +172,7 @@ impl Payloads {
     pub(crate) fn add<'a>(&mut self, said: &Said, sample: impl FnOnce() -> &'a [u8]) {
         let key = (said.shape, said.udp);
         if self.clusters.len() >= CLUSTERS_MAX && !self.clusters.contains_key(&key) {
-            self.dropped += 1;
-            return;
+            self.thin();
         }
         let cluster = self.clusters.entry(key).or_insert_with(|| Cluster {
             packets: 0,
@@ -157,6 +187,18 @@ impl Payloads {
             cluster.sources += 1;
         }
         cluster.ports.add(said.dport, 1);
+    }
+
+    /// Lets go of the smallest clusters until half of the room is free. One that comes again counts anew, short by no more
+    /// than what it was let go with (Manku and Motwani, "Approximate frequency counts over data streams", VLDB 2002).
+    #[cold]
+    fn thin(&mut self) {
+        let mut least = 1;
+        while self.clusters.len() > CLUSTERS_MAX / 2 {
+            let gone = self.clusters.extract_if(|_, cluster| cluster.packets <= least);
+            self.dropped += gone.map(|(_, cluster)| cluster.packets).sum::<u64>();
+            least *= 2;
+        }
     }
 
     /// Adds the clusters of another shard.
@@ -274,6 +316,37 @@ mod tests {
         let other = normalised(b"GET /y?ip=10.0.0.1&n=77 HTTP/1.1\r\n\r\n");
         assert_eq!(one, two);
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn what_comes_again_outlasts_random_payloads() {
+        let said = |shape, src: u32| Said { src: noroshi_model::Addr::v4(src), shape, sample: 0, dport: 53, udp: true };
+        let (popular, random) = (0, 1..);
+        let mut payloads = Payloads::default();
+        for (round, shape) in (0..20_000u32).zip(random) {
+            payloads.add(&said(shape, round), || b"random");
+            if round % 10 == 0 {
+                payloads.add(&said(popular, round), || b"popular");
+            }
+            assert!(payloads.clusters.len() <= CLUSTERS_MAX);
+        }
+        let known: u64 = payloads.clusters.values().map(|cluster| cluster.packets).sum();
+        assert_eq!(known + payloads.dropped, 22_000);
+        let clusters = payloads.into_clusters();
+        assert_eq!((clusters[0].packets, clusters[0].sources), (2_000, 2_000));
+        assert_eq!(clusters[0].sample, "popular");
+    }
+
+    #[test]
+    fn the_same_payload_has_one_shape_whether_it_is_remembered_or_not() {
+        let mut recent = Recent::default();
+        let payloads: Vec<Vec<u8>> =
+            (0..2_000u32).map(|n| format!("GET /{} x{n:b}", "a".repeat(n as usize % 90)).into()).collect();
+        for payload in payloads.iter().chain(&payloads) {
+            assert_eq!(recent.shape(payload), normalised(payload));
+            assert_eq!(recent.shape(payload), normalised(payload));
+        }
+        assert_eq!(recent.shape(b""), normalised(b""));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const TABLE_MAX: u32 = 1_024;
 #[derive(Clone, Debug)]
 pub(crate) enum AddrSet {
     Inline(u8, [u32; INLINE]),
-    /// Open addressing with linear probing: a power of two of slots, and one more. Zero marks a free slot, so the key zero
+    /// Open addressing with linear probing: some slots, and one more. Zero marks a free slot, so the key zero
     /// is kept in the last one, which no other key is put into.
     Table {
         len: u32,
@@ -60,6 +60,12 @@ fn mix(key: u32) -> usize {
     (u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize
 }
 
+/// Where the search for a key begins in a table of so many slots, which need be no power of two.
+#[inline]
+fn home(key: u32, slots: usize) -> usize {
+    (mix(key) * slots) >> 32
+}
+
 /// The slots of a table, see [`AddrSet::Table`].
 fn table_of(slots: usize) -> Box<[u32]> {
     vec![0; slots + 1].into_boxed_slice()
@@ -71,17 +77,22 @@ fn table_insert(slots: &mut [u32], key: u32) -> bool {
     if key == 0 {
         return std::mem::replace(&mut slots[last], 1) == 0;
     }
-    let mask = last - 1;
-    let mut at = mix(key) & mask;
+    let mut at = home(key, last);
     loop {
         match slots[at] {
             0 => break,
             other if other == key => return false,
-            _ => at = (at + 1) & mask,
+            _ => at = after(at, last),
         }
     }
     slots[at] = key;
     true
+}
+
+/// The slot after one, the first after the last.
+#[inline]
+fn after(at: usize, slots: usize) -> usize {
+    if at + 1 == slots { 0 } else { at + 1 }
 }
 
 fn table_keys(slots: &[u32]) -> impl Iterator<Item = u32> + '_ {
@@ -89,20 +100,28 @@ fn table_keys(slots: &[u32]) -> impl Iterator<Item = u32> + '_ {
     keys.iter().copied().filter(|key| *key != 0).chain((*zero != 0).then_some(0))
 }
 
-/// The same keys in twice as many slots.
+/// Slots from which on tables grow by less than double.
+const STEPS_FROM: usize = 64;
+
+/// The same keys in the next larger table. Large ones get a half more slots and a third more in turn: they are fuller than if
+/// they doubled, and most of what sets hold is in them.
 fn table_grown(slots: &[u32]) -> Box<[u32]> {
     let (zero, keys) = slots.split_last().expect("never empty");
-    let mut larger = table_of(keys.len() * 2);
-    let mask = keys.len() * 2 - 1;
+    let many = match keys.len() {
+        few if few < STEPS_FROM => few * 2,
+        two if two.is_power_of_two() => two / 2 * 3,
+        three => three / 3 * 4,
+    };
+    let mut larger = table_of(many);
     for key in keys.iter().filter(|key| **key != 0) {
         // All are different: each takes the first free slot of its search.
-        let mut at = mix(*key) & mask;
+        let mut at = home(*key, many);
         while larger[at] != 0 {
-            at = (at + 1) & mask;
+            at = after(at, many);
         }
         larger[at] = *key;
     }
-    larger[mask + 1] = *zero;
+    larger[many] = *zero;
     larger
 }
 
@@ -203,7 +222,7 @@ impl AddrSet {
     #[inline]
     pub(crate) fn prefetch(&self, key: u32) {
         if let AddrSet::Table { slots, .. } = self {
-            prefetch::ahead(slots, mix(key) & (slots.len() - 2));
+            prefetch::ahead(slots, home(key, slots.len() - 1));
         } else if let AddrSet::Networks(networks) = self {
             let at = mix((key >> 8) + 1) & (networks.nets.len() - 1);
             prefetch::ahead(&networks.nets, at);

@@ -12,7 +12,7 @@ use crate::source::Source;
 use noroshi_model::finding::{Position, Scan, ScanProtocol, ScanType, Tool};
 use noroshi_model::packet::{ToolBits, Transport};
 use noroshi_model::{Addr, Nanos};
-use probe::{Probe, ProbeKey, ProbeType};
+use probe::{FewAddrs, Probe, ProbeKey, ProbeType};
 
 /// Rate over the whole Internet that a scan must reach (Merit), packets per second.
 pub const RATE_PPS_MIN: f64 = 10.0;
@@ -41,7 +41,7 @@ pub(crate) struct Closed {
     pub(crate) first: Nanos,
     pub(crate) last: Nanos,
     pub(crate) tool: Tool,
-    pub(crate) samples: Vec<Addr>,
+    pub(crate) samples: FewAddrs,
     pub(crate) peak_pps: u32,
     pub(crate) evidence: Vec<Position>,
 }
@@ -86,13 +86,13 @@ impl Closed {
             tool: tool_of(probe.consistent),
             peak_pps: probe.peak_pps(),
             evidence: probe.evidence(),
-            samples: probe.samples(),
+            samples: probe.long.map(|long| long.samples).unwrap_or_default(),
         })
     }
 
     /// Bytes behind its lists.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.samples.capacity() * size_of::<Addr>() + self.evidence.capacity() * size_of::<Position>()
+        self.samples.heap_bytes() + self.evidence.capacity() * size_of::<Position>()
     }
 
     /// As requests to a service that amplifies.

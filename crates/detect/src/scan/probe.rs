@@ -140,42 +140,63 @@ pub(crate) struct Probe {
 
 const _: () = assert!(size_of::<Probe>() == 64);
 
-/// Some of the destinations. IPv4 ones stand inside: on the heap they would cost a trip to the allocator and twice the
-/// memory for every run of a few packets.
-#[derive(Clone, Debug, Default)]
-struct FewAddrs {
-    v4: [u32; SAMPLES_MAX],
-    v4_len: u8,
-    v6: Vec<Addr>,
+/// Some of the destinations, all of the family of their source. IPv4 ones stand inside: on the heap they would cost a trip
+/// to the allocator and twice the memory for every run of a few packets.
+#[derive(Clone, Debug)]
+pub(crate) enum FewAddrs {
+    V4(u8, [u32; SAMPLES_MAX]),
+    V6(Vec<Addr>),
+}
+
+impl Default for FewAddrs {
+    fn default() -> Self {
+        FewAddrs::V4(0, [0; SAMPLES_MAX])
+    }
 }
 
 impl FewAddrs {
     #[inline]
-    fn len(&self) -> usize {
-        usize::from(self.v4_len) + self.v6.len()
-    }
-
-    #[inline]
-    fn push<A: Kept>(&mut self, addr: A) {
-        match addr.v4() {
-            Some(bits) => {
-                self.v4[usize::from(self.v4_len)] = bits;
-                self.v4_len += 1;
-            }
-            None => self.v6.push(addr.addr()),
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            FewAddrs::V4(len, _) => usize::from(*len),
+            FewAddrs::V6(addrs) => addrs.len(),
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
-        let v4 = self.v4[..usize::from(self.v4_len)].iter().map(|bits| Addr::v4(*bits));
-        v4.chain(self.v6.iter().copied())
+    /// Keeps an address while there is room.
+    #[inline]
+    fn push<A: Kept>(&mut self, addr: A) {
+        match (&mut *self, addr.v4()) {
+            (FewAddrs::V4(len, addrs), Some(bits)) if usize::from(*len) < SAMPLES_MAX => {
+                addrs[usize::from(*len)] = bits;
+                *len += 1;
+            }
+            (FewAddrs::V4(0, _), None) => *self = FewAddrs::V6(vec![addr.addr()]),
+            (FewAddrs::V6(addrs), _) if addrs.len() < SAMPLES_MAX => addrs.push(addr.addr()),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            FewAddrs::V4(..) => 0,
+            FewAddrs::V6(addrs) => addrs.capacity() * size_of::<Addr>(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Addr> + '_ {
+        let (v4, v6) = match self {
+            FewAddrs::V4(len, addrs) => (&addrs[..usize::from(*len)], &[][..]),
+            FewAddrs::V6(addrs) => (&[][..], addrs.as_slice()),
+        };
+        v4.iter().map(|bits| Addr::v4(*bits)).chain(v6.iter().copied())
     }
 }
 
 /// What is kept once a probe has become more than a handful of packets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Long {
-    samples: FewAddrs,
+    pub(crate) samples: FewAddrs,
     second: i64,
     in_second: u32,
     pub(crate) peak_pps: u32,
@@ -202,11 +223,6 @@ impl Probe {
         [first].into_iter().chain(later.iter().copied()).collect()
     }
 
-    /// Some destinations.
-    pub(crate) fn samples(&self) -> Vec<Addr> {
-        self.long.iter().flat_map(|long| long.samples.iter()).collect()
-    }
-
     /// Largest number of packets in one second.
     pub(crate) fn peak_pps(&self) -> u32 {
         self.long.as_ref().map_or(1, |long| long.peak_pps)
@@ -214,14 +230,14 @@ impl Probe {
 
     pub(crate) fn heap_bytes(&self) -> u64 {
         self.destinations.heap_bytes()
-            + self.long.as_ref().map_or(0, |long| (size_of::<Long>() + long.samples.v6.capacity() * 16) as u64)
+            + self.long.as_ref().map_or(0, |long| (size_of::<Long>() + long.samples.heap_bytes()) as u64)
     }
 }
 
 impl Long {
     #[inline]
     fn add<A: Kept>(&mut self, row: &Sent<A>, fresh: bool, packets: u32) {
-        if (fresh || self.samples.len() == 0) && self.samples.len() < SAMPLES_MAX {
+        if fresh || self.samples.len() == 0 {
             self.samples.push(row.dst);
         }
         let second = row.ts.0.div_euclid(SECOND);

@@ -244,7 +244,7 @@ impl Probes {
     /// takes most of the table it grows, so that it is not full again, and searched for runs that are over, before many
     /// packets have come.
     pub(crate) fn make_room(&mut self, more: usize) {
-        while (self.used + more) * 8 >= self.slots.len() * 5 {
+        while (self.used + more) * 16 >= self.slots.len() * 11 {
             self.grow();
         }
     }
