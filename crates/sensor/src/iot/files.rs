@@ -115,6 +115,9 @@ pub struct Files {
     base: Arc<Tree>,
     /// What the visitor made (some) or removed (none).
     changed: BTreeMap<String, Option<Entry>>,
+    /// Programs that the visitor brought and removed again, as loaders do: at most as many as files, and of bytes that were
+    /// counted when they came.
+    gone: Vec<(String, Arc<Vec<u8>>)>,
     written: usize,
     limits: Limits,
     /// Whether something did not fit.
@@ -124,7 +127,7 @@ pub struct Files {
 impl Files {
     /// A fresh device.
     pub fn new(base: Arc<Tree>, limits: Limits) -> Self {
-        Files { base, changed: BTreeMap::new(), written: 0, limits, full: false }
+        Files { base, changed: BTreeMap::new(), gone: Vec::new(), written: 0, limits, full: false }
     }
 
     /// What stands at an absolute path.
@@ -204,6 +207,12 @@ impl Files {
     /// Removes a file or directory; false when nothing was there.
     pub fn remove(&mut self, path: &str) -> bool {
         let known = self.get(path).is_some();
+        if let Some(Some(Entry::File { content, executable })) = self.changed.get(path)
+            && (*executable || content.starts_with(b"\x7fELF") || content.starts_with(b"#!"))
+            && self.gone.len() < self.limits.files
+        {
+            self.gone.push((path.to_owned(), content.clone()));
+        }
         if known && (self.changed.contains_key(path) || self.changed.len() < self.limits.files) {
             self.changed.insert(path.to_owned(), None);
         }
@@ -239,11 +248,22 @@ impl Files {
         names
     }
 
-    /// Files that the visitor left, with their content.
+    /// Files that the visitor left, with their content: also programs that were removed again, and no copies of the
+    /// device's own.
     pub fn left(&self) -> impl Iterator<Item = (&str, &Arc<Vec<u8>>)> {
-        self.changed.iter().filter_map(|(path, entry)| match entry {
-            Some(Entry::File { content, .. }) if !content.is_empty() => Some((path.as_str(), content)),
+        let there = self.changed.iter().filter_map(|(path, entry)| match entry {
+            Some(Entry::File { content, .. }) => Some((path.as_str(), content)),
             _ => None,
+        });
+        let gone = self.gone.iter().map(|(path, content)| (path.as_str(), content));
+        there.chain(gone).filter(|(_, content)| !content.is_empty() && !self.is_own(content))
+    }
+
+    /// Whether a file of the device has this content.
+    fn is_own(&self, content: &Arc<Vec<u8>>) -> bool {
+        self.base.values().any(|entry| match entry {
+            Entry::File { content: own, .. } => Arc::ptr_eq(own, content) || own == content,
+            _ => false,
         })
     }
 }

@@ -188,11 +188,11 @@ fn replies_stay_within_every_bound_as_counted_outside() {
         for n in 0..count {
             let (_, port, payload) = &all[n as usize % all.len()];
             world.arrives(source(n), 40_000, *port, payload);
-            if n % 500 == 499 {
-                lures.seen(500);
+            if n % 250 == 249 {
+                lures.seen(250);
             }
         }
-        lures.seen(count as usize % 500);
+        lures.seen(count as usize % 250);
     };
     // An honest client gets an answer; without this the rest would prove nothing.
     let lures = Lures::start(0, &[]);

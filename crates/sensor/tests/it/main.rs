@@ -1,5 +1,6 @@
 //! The sensor as a whole.
 
+mod bots;
 mod clients;
 mod harmless;
 mod lean;
