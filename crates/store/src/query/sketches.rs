@@ -156,7 +156,7 @@ impl Groups {
 fn stored(unions: Vec<Union>) -> ArrayRef {
     let mut sketches = BinaryBuilder::with_capacity(unions.len(), unions.len() * 16);
     let mut bytes = Vec::new();
-    for mut union in unions {
+    for union in unions {
         bytes.clear();
         union.write(&mut bytes);
         sketches.append_value(&bytes);
@@ -165,7 +165,7 @@ fn stored(unions: Vec<Union>) -> ArrayRef {
 }
 
 fn sizes(unions: Vec<Union>) -> ArrayRef {
-    Arc::new(unions.into_iter().map(|mut union| union.estimate().round() as i64).collect::<Int64Array>())
+    Arc::new(unions.into_iter().map(|union| union.estimate().round() as i64).collect::<Int64Array>())
 }
 
 impl GroupsAccumulator for Groups {
@@ -237,7 +237,7 @@ impl Accumulator for One {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let union = &mut self.0.unions[0];
+        let union = &self.0.unions[0];
         Ok(match self.0.function {
             Function::DistinctOf => ScalarValue::Int64(Some(union.estimate().round() as i64)),
             Function::Sketch | Function::Merge => ScalarValue::Binary(Some(union.bytes())),

@@ -7,6 +7,7 @@
 //! does not cover is counted from the packets.
 
 mod grouping;
+mod members;
 pub mod sketch;
 mod span;
 

@@ -8,13 +8,14 @@
 //! are sorted while they are few, and the order-dependent estimator (HIP) is left out when there are registers. So a
 //! roll-up that is built again is the same bit for bit, and every span gives the same estimate.
 
-use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
+use super::members::Members;
+use datasketches::hll::Coupon;
 use noroshi_model::Addr;
 use std::hash::{Hash, Hasher};
 
 /// Binary logarithm of the number of registers; of eight bits, which are a little longer than the other layouts before
 /// compression and quicker to merge.
-const LG_K: u8 = 12;
+pub(super) const LG_K: u8 = 12;
 
 /// What the sketch keeps of an address: 32 bits of its hash.
 pub fn coupon(addr: Addr) -> Coupon {
@@ -40,8 +41,12 @@ pub enum Sketch {
     /// A handful.
     Few(Box<Few>),
     /// More.
-    Many(Box<HllSketch>),
+    Many(Box<Many>),
 }
+
+/// More than a handful.
+#[derive(Clone)]
+pub struct Many(Members);
 
 /// Members that need no memory of their own.
 const SMALL: usize = 3;
@@ -76,12 +81,12 @@ impl Sketch {
             }
             Sketch::Few(few) => {
                 if !few.insert(bits(new)) {
-                    let mut sketch = few.sketch();
-                    sketch.update_with_coupon(new);
-                    *self = Sketch::Many(Box::new(sketch));
+                    let mut members = Members::of(few.coupons());
+                    members.add(bits(new));
+                    *self = Sketch::Many(Box::new(Many(members)));
                 }
             }
-            Sketch::Many(sketch) => sketch.update_with_coupon(new),
+            Sketch::Many(many) => many.0.add(bits(new)),
         }
     }
 
@@ -104,7 +109,7 @@ impl Sketch {
     /// Puts the stored form at the end.
     pub fn write(&self, bytes: &mut Vec<u8>) {
         match self {
-            Sketch::Many(sketch) => bytes.extend(canonical(sketch.serialize())),
+            Sketch::Many(many) => many.0.write(bytes),
             other => other.few().unwrap_or_default().write(bytes),
         }
     }
@@ -112,7 +117,7 @@ impl Sketch {
     /// The estimated size.
     pub fn estimate(&self) -> f64 {
         match self {
-            Sketch::Many(sketch) => sketch.composite_estimate(),
+            Sketch::Many(many) => many.0.estimate(),
             other => f64::from(other.few().unwrap_or_default().len),
         }
     }
@@ -188,12 +193,6 @@ impl Few {
         self.coupons().iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
     }
 
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LIST.len() + 4 * self.coupons().len());
-        self.write(&mut bytes);
-        bytes
-    }
-
     /// Reads what [`Few::write`] wrote. `None` for anything else, which may still be a sketch.
     fn read(bytes: &[u8]) -> Option<Few> {
         let (head, rest) = bytes.split_first_chunk::<8>()?;
@@ -211,33 +210,6 @@ impl Few {
         let fine = few.coupons().iter().all(|coupon| coupon >> 26 != 0) && few.coupons().is_sorted_by(|a, b| a < b);
         fine.then_some(few)
     }
-
-    /// As the library knows it.
-    fn sketch(&self) -> HllSketch {
-        HllSketch::deserialize(&self.bytes()).expect("a list as the library writes it")
-    }
-}
-
-/// The mode stands in the low bits of byte 7, flags in byte 5; coupons follow at 8 (list) or 12 (set); in register mode
-/// HIP is the double at 8.
-fn canonical(mut bytes: Vec<u8>) -> Vec<u8> {
-    const OUT_OF_ORDER: u8 = 16;
-    match bytes[7] & 3 {
-        0 => sort_words(&mut bytes[8..]),
-        1 => sort_words(&mut bytes[12..]),
-        _ => {
-            bytes[5] |= OUT_OF_ORDER;
-            bytes[8..16].fill(0);
-        }
-    }
-    bytes
-}
-
-fn sort_words(bytes: &mut [u8]) {
-    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
-    let mut words: Vec<u32> = bytes.chunks_exact(4).map(word).collect();
-    words.sort_unstable();
-    bytes.chunks_exact_mut(4).zip(words).for_each(|(slot, word)| slot.copy_from_slice(&word.to_le_bytes()));
 }
 
 /// The union of sketches.
@@ -249,65 +221,17 @@ pub struct Union {
     many: Option<Box<Many>>,
 }
 
-/// Members that wait are taken over together, because the library makes a sketch of those that it is given.
-struct Many {
-    union: HllUnion,
-    waiting: Vec<u32>,
-}
-
-/// Members that wait at most.
-const WAITING: usize = 256;
-/// DataSketches' preamble of a set, as that of a [`LIST`].
-const SET: [u8; 8] = [3, 1, 7, LG_K, 5, COMPACT, 0, 9];
-/// Where in it the binary logarithm of the set's room stands. A set begins with room for 32 and doubles it when more than
-/// three quarters are taken.
-const ROOM: usize = 4;
-
-impl Many {
-    fn add(&mut self, coupons: &[u32]) {
-        self.waiting.extend_from_slice(coupons);
-        if self.waiting.len() >= WAITING {
-            self.take_over();
-        }
-    }
-
-    fn take_over(&mut self) {
-        self.waiting.sort_unstable();
-        self.waiting.dedup();
-        if self.waiting.is_empty() {
-            return;
-        }
-        let mut bytes = Vec::with_capacity(SET.len() + 4 + 4 * self.waiting.len());
-        bytes.extend_from_slice(&SET);
-        while 4 * self.waiting.len() > 3 << bytes[ROOM] {
-            bytes[ROOM] += 1;
-        }
-        bytes.extend_from_slice(&(self.waiting.len() as u32).to_le_bytes());
-        self.waiting.drain(..).for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
-        self.union.update(&HllSketch::deserialize(&bytes).expect("a set as the library writes it"));
-    }
-
-    /// The library's union, with all that waited.
-    fn whole(&mut self) -> &HllUnion {
-        self.take_over();
-        &self.union
-    }
-}
-
 /// The bytes are no sketch.
 #[derive(Debug, thiserror::Error)]
 #[error("not a sketch of distinct addresses: {0}")]
-pub struct NotASketch(String);
+pub struct NotASketch(pub(super) String);
 
 impl Union {
     /// Adds the members of a stored sketch.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<(), NotASketch> {
         match Few::read(bytes) {
             Some(few) => self.merge_few(&few),
-            None => {
-                let sketch = HllSketch::deserialize(bytes).map_err(|error| NotASketch(error.to_string()))?;
-                self.many().union.update(&sketch);
-            }
+            None => self.many().merge_stored(bytes)?,
         }
         Ok(())
     }
@@ -315,7 +239,7 @@ impl Union {
     /// Adds the members of a sketch.
     pub fn merge_sketch(&mut self, sketch: &Sketch) {
         match sketch {
-            Sketch::Many(sketch) => self.many().union.update(sketch),
+            Sketch::Many(many) => self.many().merge(&many.0),
             other => self.merge_few(&other.few().unwrap_or_default()),
         }
     }
@@ -323,58 +247,68 @@ impl Union {
     /// Adds what is kept of one member.
     pub fn add_coupon(&mut self, coupon: Coupon) {
         let coupon = bits(coupon);
-        if self.many.is_some() || !self.few.insert(coupon) {
-            self.many().add(&[coupon]);
+        match &mut self.many {
+            Some(many) => many.0.add(coupon),
+            None => {
+                if !self.few.insert(coupon) {
+                    self.many().add(coupon);
+                }
+            }
         }
     }
 
     fn merge_few(&mut self, few: &Few) {
-        let fits = self.many.is_none() && few.coupons().iter().all(|coupon| self.few.insert(*coupon));
-        if !fits && few.len > 0 {
-            self.many().add(few.coupons());
+        for coupon in few.coupons() {
+            match &mut self.many {
+                Some(many) => many.0.add(*coupon),
+                None => {
+                    if !self.few.insert(*coupon) {
+                        self.many().add(*coupon);
+                    }
+                }
+            }
         }
     }
 
-    /// The library's union, with those that were few in it.
-    fn many(&mut self) -> &mut Many {
-        self.many.get_or_insert_with(|| {
-            let union = HllUnion::new(LG_K).expect("LG_K is between 4 and 21");
-            Box::new(Many { union, waiting: self.few.coupons().to_vec() })
-        })
+    /// All members, with those that were few.
+    fn many(&mut self) -> &mut Members {
+        &mut self.many.get_or_insert_with(|| Box::new(Many(Members::of(self.few.coupons())))).0
     }
 
     /// The estimated size of the union; the same whatever the order of merging.
-    pub fn estimate(&mut self) -> f64 {
-        match &mut self.many {
-            Some(many) => many.whole().composite_estimate(),
+    pub fn estimate(&self) -> f64 {
+        match &self.many {
+            Some(many) => many.0.estimate(),
             None => f64::from(self.few.len),
         }
     }
 
     /// The union as a stored sketch.
-    pub fn bytes(&mut self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write(&mut bytes);
         bytes
     }
 
     /// Puts the union as a stored sketch at the end.
-    pub fn write(&mut self, bytes: &mut Vec<u8>) {
-        match &mut self.many {
-            Some(many) => bytes.extend(canonical(many.whole().to_sketch(HllType::Hll8).serialize())),
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        match &self.many {
+            Some(many) => many.0.write(bytes),
             None => self.few.write(bytes),
         }
     }
 
     /// Bytes of memory it takes beside itself.
     pub fn size(&self) -> usize {
-        self.many.as_ref().map_or(0, |many| many.union.estimated_size() + 4 * many.waiting.capacity())
+        self.many.as_ref().map_or(0, |many| size_of::<Many>() + many.0.size())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rollup::members::canonical;
+    use datasketches::hll::{HllSketch, HllType, HllUnion};
 
     fn empty() -> HllSketch {
         HllSketch::new(LG_K, HllType::Hll8).unwrap()
@@ -413,6 +347,43 @@ mod tests {
             }
             assert_eq!(up.estimate(), down.estimate());
             assert_eq!(up.estimate(), single.estimate());
+            // And the library's are the same.
+            let mut theirs = empty();
+            (0..size).for_each(|n| theirs.update_with_coupon(coupon(Addr::v4(n))));
+            assert!(forward.bytes() == canonical(theirs.serialize()), "{size} members");
+            let mut union = HllUnion::new(LG_K).unwrap();
+            union.update(&theirs);
+            assert_eq!(up.estimate(), if size > 7 { union.composite_estimate() } else { f64::from(size) });
+        }
+    }
+
+    /// Sketches of other programs: other layouts of the registers, more or fewer of them.
+    #[test]
+    fn foreign_sketches_merge_as_in_the_library() {
+        let theirs = |lg_k: u8, kind: HllType, range: std::ops::Range<u32>| {
+            let mut sketch = HllSketch::new(lg_k, kind).unwrap();
+            range.for_each(|n| sketch.update_with_coupon(coupon(Addr::v4(n))));
+            sketch
+        };
+        let kinds = [HllType::Hll4, HllType::Hll6, HllType::Hll8];
+        for (lg_k, kind) in [10, LG_K, 14].into_iter().flat_map(|lg_k| kinds.map(|kind| (lg_k, kind))) {
+            for (ours, others) in [(0, 5), (3, 5), (0, 100), (100, 10_000), (10_000, 100), (10_000, 10_000)] {
+                let (mut union, mut library) = (Union::default(), HllUnion::new(LG_K).unwrap());
+                let mut sketch = Sketch::default();
+                (0..ours).for_each(|n| sketch.add(Addr::v4(n)));
+                union.merge_sketch(&sketch);
+                library.update(&theirs(LG_K, HllType::Hll8, 0..ours));
+                for part in [0..others / 2, others / 3..others] {
+                    let other = theirs(lg_k, kind, part);
+                    union.merge(&other.serialize()).unwrap();
+                    library.update(&other);
+                }
+                let (found, expected) = (union.estimate(), library.composite_estimate());
+                assert!(
+                    (found - expected).abs() < 1e-6 * expected,
+                    "{lg_k} {kind:?} {ours} {others}: {found} {expected}"
+                );
+            }
         }
     }
 
@@ -426,7 +397,9 @@ mod tests {
             }
             assert_eq!(ours.bytes(), canonical(theirs.serialize()), "{size} members");
             assert_eq!(ours.estimate(), theirs.composite_estimate().round());
-            assert_eq!(Few::read(&ours.bytes()).map(|few| few.bytes()), Some(ours.bytes()));
+            let mut again = Vec::new();
+            Few::read(&ours.bytes()).unwrap().write(&mut again);
+            assert_eq!(again, ours.bytes());
         }
     }
 
