@@ -4,7 +4,7 @@ use super::table::Encodings;
 use super::types::{lake_schema, timestamp};
 use crate::rollup::{Grouping, Span};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use deltalake::parquet::basic::Encoding::{DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY};
+use deltalake::parquet::basic::Encoding::{DELTA_BINARY_PACKED, DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY};
 use noroshi_model::tables::{TABLES, Table};
 use std::sync::Arc;
 
@@ -46,6 +46,16 @@ const PACKET_ENCODINGS: Encodings = &[
     ("sport", DELTA_BINARY_PACKED),
     ("seq", DELTA_BINARY_PACKED),
     ("ip_id", DELTA_BINARY_PACKED),
+];
+
+/// Keys are in order, so they begin as the one before; sets are all different.
+const ROLLUP_ENCODINGS: Encodings = &[
+    ("network", DELTA_BYTE_ARRAY),
+    ("source", DELTA_BYTE_ARRAY),
+    ("victim", DELTA_BYTE_ARRAY),
+    ("sources", DELTA_LENGTH_BYTE_ARRAY),
+    ("destinations", DELTA_LENGTH_BYTE_ARRAY),
+    ("ports", DELTA_LENGTH_BYTE_ARRAY),
 ];
 
 /// Roll-ups of earlier versions, as long as the packets themselves.
@@ -117,7 +127,7 @@ pub(crate) fn rollup(grouping: Grouping, span: Span) -> TableSpec {
         schema: Arc::new(Schema::new(fields)),
         partition: filed.partition(),
         stats_columns: format!("{},sensor", span.word()),
-        encodings: &[],
+        encodings: ROLLUP_ENCODINGS,
         order: quoted(&[span.word()]),
         keep_bytes: (filed != Span::Day).then_some(ROLLUP_BYTES),
     }

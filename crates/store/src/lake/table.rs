@@ -4,8 +4,9 @@
 //! the journal. Data files are synced before the commit names them, the commit before the journal forgets its rows.
 
 use super::order::ordered;
+use super::spec::Feed;
 use super::{LakeError, TableSpec, remote};
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::kernel::transaction::{CommitProperties, TransactionError};
@@ -14,12 +15,13 @@ use deltalake::parquet::basic::{Compression, Encoding, ZstdLevel};
 use deltalake::parquet::file::properties::{WriterProperties, WriterVersion};
 use deltalake::parquet::schema::types::ColumnPath;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::writer::{DeltaWriter, RecordBatchWriter};
+use deltalake::writer::{DeltaWriter, RecordBatchWriter, WriteMode};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
 use futures::stream::{self, Stream, StreamExt};
 use object_store::ObjectStore;
 use std::collections::HashSet;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,6 +29,14 @@ use tokio::sync::Mutex;
 
 /// Rows of a Parquet row group: the unit that two cores share and that min/max statistics skip.
 const ROW_GROUP: usize = 1 << 20;
+/// The same for roll-ups, of which a day may be no more rows than this and is asked as a whole.
+const ROLLUP_ROW_GROUP: usize = 1 << 16;
+
+/// Rows of a page of a roll-up: what a question about a few keys skips within a row group.
+const ROLLUP_PAGE: usize = 1 << 12;
+
+/// Runs of rows of one partition in a batch; with more the rows are not in order.
+const RUNS: usize = 128;
 
 /// Tries of an append against other processes.
 const APPEND_TRIES: usize = 16;
@@ -280,11 +290,38 @@ impl LakeTable {
         let mut writer =
             RecordBatchWriter::for_table(delta).map_err(fail)?.with_writer_properties(properties(&self.spec, zstd));
         let mut batches = pin!(batches);
+        let column = self.spec.partition;
         while let Some(batch) = batches.next().await {
-            writer.write(batch?).await.map_err(fail)?;
+            let batch = batch?;
+            let Some(runs) = runs(&batch, column) else {
+                writer.write(batch).await.map_err(fail)?;
+                continue;
+            };
+            for (partition, rows) in runs {
+                let partition = std::iter::once((column.to_owned(), partition.into())).collect();
+                let rows = batch.slice(rows.start, rows.len());
+                writer.write_partition(rows, &partition, WriteMode::Default).await.map_err(fail)?;
+            }
         }
         writer.flush().await.map_err(fail)
     }
+}
+
+/// Partitions and the rows that follow one another in each; the library would make row keys of the names, sort them, and
+/// copy every column. `None` when the partitions are mixed.
+fn runs(batch: &RecordBatch, column: &str) -> Option<Vec<(String, Range<usize>)>> {
+    let names = batch.column_by_name(column)?.as_string_opt::<i32>().filter(|names| names.null_count() == 0)?;
+    let mut runs: Vec<(String, Range<usize>)> = Vec::new();
+    for (row, name) in names.iter().flatten().enumerate() {
+        match runs.last_mut().filter(|(last, _)| last == name) {
+            Some((_, rows)) => rows.end = row + 1,
+            None => runs.push((name.to_owned(), row..row + 1)),
+        }
+        if runs.len() > RUNS {
+            return None;
+        }
+    }
+    Some(runs)
 }
 
 /// A file that the newest version names.
@@ -334,10 +371,15 @@ async fn create(delta: &DeltaTable, spec: &TableSpec) -> Result<DeltaTable, Delt
 
 /// How files are encoded: `zstd` 1 for fresh rows, more for compacted ones.
 pub(crate) fn properties(spec: &TableSpec, zstd: i32) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
+    let builder = match spec.feed {
+        Feed::Rollup(..) => WriterProperties::builder()
+            .set_max_row_group_row_count(Some(ROLLUP_ROW_GROUP))
+            .set_data_page_row_count_limit(ROLLUP_PAGE),
+        _ => WriterProperties::builder().set_max_row_group_row_count(Some(ROW_GROUP)),
+    };
+    let mut builder = builder
         .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd).unwrap_or_default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP));
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd).unwrap_or_default()));
     for (name, encoding) in spec.encodings {
         builder = builder
             .set_column_dictionary_enabled(ColumnPath::from(*name), false)

@@ -109,8 +109,9 @@ impl Sketch {
     /// Puts the stored form at the end.
     pub fn write(&self, bytes: &mut Vec<u8>) {
         match self {
+            Sketch::Small { len, coupons } => write_list(&coupons[..usize::from(*len)], bytes),
+            Sketch::Few(few) => few.write(bytes),
             Sketch::Many(many) => many.0.write(bytes),
-            other => other.few().unwrap_or_default().write(bytes),
         }
     }
 
@@ -150,6 +151,17 @@ const LIST: [u8; 8] = [2, 1, 7, LG_K, 3, COMPACT, 0, 8];
 const COMPACT: u8 = 8;
 const EMPTY: u8 = 4;
 
+/// Puts the stored form of a handful at the end.
+fn write_list(coupons: &[u32], bytes: &mut Vec<u8>) {
+    let mut head = LIST;
+    head[6] = coupons.len() as u8;
+    if coupons.is_empty() {
+        head[5] |= EMPTY;
+    }
+    bytes.extend_from_slice(&head);
+    coupons.iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+}
+
 /// Coupons in ascending order: a handful of members without any memory of their own, because most sets of a darknet's
 /// roll-ups are no larger, and there are millions of them.
 #[derive(Clone, Copy, Default)]
@@ -184,13 +196,7 @@ impl Few {
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        let mut head = LIST;
-        head[6] = self.len;
-        if self.len == 0 {
-            head[5] |= EMPTY;
-        }
-        bytes.extend_from_slice(&head);
-        self.coupons().iter().for_each(|coupon| bytes.extend_from_slice(&coupon.to_le_bytes()));
+        write_list(self.coupons(), bytes);
     }
 
     /// Reads what [`Few::write`] wrote. `None` for anything else, which may still be a sketch.
