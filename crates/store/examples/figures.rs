@@ -4,6 +4,7 @@
 //! `figures ask FOLDER LOOKUP RUNS`: the five questions and those that roll-ups answer.
 //! `figures sql FOLDER LOOKUP RUNS SQL`: any other question, such as `explain analyze …`, with its answer.
 //! `figures statistics FOLDER RUNS`: every ready-made statistic, warm and with handles just opened.
+//! `figures answers FOLDER`: their answers over all, over days, and over windows that begin and end within a minute.
 //! `figures days ROWS FOLDER DAYS RUNS`: the same day again and again, and the statistics after 1, 2, 4, … of them.
 //!
 //! ROWS is a file of 32-byte records of the workload generator; LOOKUP is Parquet with a country and network for each
@@ -58,11 +59,12 @@ async fn main() -> Result<()> {
             tell(&line)
         }
         ["statistics", folder, runs] => statistics(Path::new(folder), 1, runs.parse()?).await,
+        ["answers", folder] => answers(Path::new(folder)).await,
         ["days", rows, folder, days, runs] => {
             grow(Path::new(rows), Path::new(folder), days.parse()?, runs.parse()?).await
         }
         _ => Err("usage: figures (load ROWS FOLDER [SENSORS] | ask FOLDER LOOKUP RUNS | sql FOLDER LOOKUP RUNS SQL | \
-                  statistics FOLDER RUNS | days ROWS FOLDER DAYS RUNS)"
+                  statistics FOLDER RUNS | answers FOLDER | days ROWS FOLDER DAYS RUNS)"
             .into()),
     }
 }
@@ -367,6 +369,36 @@ async fn statistics(folder: &Path, days: u32, runs: u32) -> Result<()> {
     tell(&json!({"figure": "statistics", "days": days, "median_ms": percentile(&mut warm, 0.5),
         "p95_ms": percentile(&mut warm, 0.95), "just_opened_p95_ms": percentile(&mut fresh, 0.95),
         "peak_mebibytes": peak()}))
+}
+
+/// What a change must not change: compare the output before and after.
+async fn answers(folder: &Path) -> Result<()> {
+    let lake = Lake::open_to_read(folder.join("lake"), Enrich::none())?;
+    let first = lake.answer("select min(\"day\") from days_tools", LIMITS).await?;
+    let first: noroshi_model::Nanos = self::first(&first).parse()?;
+    let at = |hours: f64| Some(noroshi_model::Nanos(first.0 + (hours * 3.6e12) as i64));
+    let windows = [
+        (None, None),
+        (at(0.0), at(24.0)),
+        (at(0.0), at(48.0)),
+        (at(0.0), None),
+        (None, at(24.0)),
+        (at(1.0), at(3.0)),
+        (at(5.513), at(5.977)),
+        (at(22.01), at(23.99)),
+        (at(3.3), None),
+    ];
+    for statistic in STATISTICS {
+        for (since, until) in windows {
+            for (limit, sensor) in [(10, None), (3, Some("sensor-0"))] {
+                let asked = Parameters { since, until, limit, sensor: sensor.map(str::to_owned), latest: None };
+                let answer = lake.statistic(statistic.name, &asked, LIMITS).await?;
+                let rows = arrow::util::pretty::pretty_format_batches(&answer.batches)?;
+                writeln!(std::io::stdout(), "{} {since:?} {until:?} {limit}\n{rows}", statistic.name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn grow(rows: &Path, folder: &Path, days: u8, runs: u32) -> Result<()> {

@@ -6,6 +6,7 @@
 //! | `addr(text)` | the address in the lake's form, to compare with |
 //! | `in_prefix(address, prefix)` | whether it lies inside |
 //! | `network(address)` | its /24 or /48 as text |
+//! | `network_key(network)` | a number for that text, in the order of texts; from 2^62 on for IPv6 |
 //! | `country(address)`, `asn(address)` | where it belongs, null when not known |
 //! | `anonymize(address, secret)` | the address encrypted so that equal prefixes stay equal (ipcrypt-pfx) |
 //! | `tool(tool_bits)` | what the fingerprints of the packet point to |
@@ -14,6 +15,7 @@
 //! | `distinct_of(sketches)` | size of the union, an aggregate |
 //! | `sketch_merge(sketches)` | the union as a sketch, an aggregate |
 //! | `sketch_estimate(sketch)` | size of one sketch |
+//! | `concentration(key, packets)` | how unevenly packets come from what the keys stand for, an aggregate |
 
 use crate::rollup::sketch::Union;
 use crate::rollup::{Enrich, tool_name};
@@ -62,7 +64,9 @@ pub(super) fn register(context: &SessionContext, enrich: &Enrich) {
     scalar("tool", 1, DataType::Utf8, Arc::new(tool));
     scalar("hex", 2, DataType::Utf8, Arc::new(hex));
     scalar("sketch_estimate", 1, DataType::Int64, Arc::new(sketch_estimate));
+    scalar("network_key", 1, DataType::Int64, super::keys::network_keys());
     super::sketches::register(context);
+    super::spread::register(context);
 }
 
 /// The address in the lake's form: 4 bytes for IPv4, 16 for IPv6. Other lengths are no address.

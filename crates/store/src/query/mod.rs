@@ -15,9 +15,11 @@ mod limits;
 mod packets;
 mod pairs;
 mod sketches;
+mod spread;
 
 pub use error::QueryError;
 pub(crate) use error::nearest;
+pub(crate) use keys::V6 as V6_NETWORKS;
 pub use limits::{Limits, Rows};
 
 use crate::lake::{Lake, LakeTable};
@@ -153,6 +155,21 @@ impl Lake {
         context.register_function_rewrite(Arc::new(distinct::CountNumbers::new())).map_err(failed)?;
         functions::register(&context, &self.shared.enrich);
         Ok(context)
+    }
+
+    /// First and last day in each file of a roll-up by the day, by the log's account, which may have none.
+    pub(crate) async fn days_of_files(&self, table: &str) -> Result<Vec<Option<(Nanos, Nanos)>>, QueryError> {
+        let table = self.table(table)?;
+        let snapshot = table.snapshot().await?;
+        let state = snapshot.snapshot().map_err(|source| lake_error(table, source))?;
+        let days = |statistics: String| {
+            let statistics: serde_json::Value = serde_json::from_str(&statistics).ok()?;
+            let day = |of: &str| statistics[of]["day"].as_str()?.parse::<Nanos>().ok();
+            // Days without a time are in no such range.
+            (statistics["nullCount"]["day"].as_u64() == Some(0)).then_some(())?;
+            day("minValues").zip(day("maxValues"))
+        };
+        Ok(state.log_data().iter().map(|file| file.stats().and_then(days)).collect())
     }
 
     /// The table of that name, or the error that names the nearest one. A name of the query itself (`with x as …`) is

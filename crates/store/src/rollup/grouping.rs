@@ -25,7 +25,7 @@ pub enum Grouping {
     Country,
     /// Source autonomous system.
     As,
-    /// Length, time to live, TCP flags: each packet counts once for each that it has.
+    /// Length, time to live, TCP flags, version of IP: each packet counts once for each that it has.
     Profile,
     /// Source address.
     Source,
@@ -62,7 +62,7 @@ const V6: u64 = 1 << 63;
 const HAS_PORT: u64 = 1 << 24;
 
 /// Kinds of a profile's keys, in the upper half of the key.
-const PROFILES: [&str; 3] = ["size", "ttl", "flags"];
+const PROFILES: [&str; 4] = ["size", "ttl", "flags", "version"];
 
 /// Least lengths of the classes of packet sizes, in bytes.
 const SIZES: [u32; 7] = [0, 64, 128, 256, 512, 1024, 1536];
@@ -159,7 +159,7 @@ impl Grouping {
         source: Option<Addr>,
         origin: Origin,
     ) -> impl Iterator<Item = Key> {
-        let one = |key: Option<u64>| [key.map(Key::small), None, None];
+        let one = |key: Option<u64>| [key.map(Key::small), None, None, None];
         let keys = match self {
             Grouping::Port => one(Some(port_key(packets, row))),
             Grouping::Tool => one(Some(u64::from(tool_index(ToolBits(packets.tool_bits.value(row)))))),
@@ -168,11 +168,11 @@ impl Grouping {
                 one(source.map(|_| origin.country.map_or(0, |code| u64::from(u16::from_be_bytes(code)))))
             }
             Grouping::As => one(source.map(|_| origin.asn.map_or(0, u64::from))),
-            Grouping::Profile => profile_keys(packets, row),
-            Grouping::Source => [source.map(|source| Key::address(source, 0)), None, None],
+            Grouping::Profile => profile_keys(packets, row, source),
+            Grouping::Source => [source.map(|source| Key::address(source, 0)), None, None, None],
             Grouping::Victim => {
                 let port = packets.answers(row).then(|| u32::from(packets.sport.value(row)));
-                [source.zip(port).map(|(source, port)| Key::address(source, port)), None, None]
+                [source.zip(port).map(|(source, port)| Key::address(source, port)), None, None, None]
             }
         };
         keys.into_iter().flatten()
@@ -237,6 +237,7 @@ impl Grouping {
                     ("'size'", &*size, "true"),
                     ("'ttl'", "ttl", "ttl is not null"),
                     ("'flags'", "tcp_flags", "tcp_flags is not null"),
+                    ("'version'", "case when in_prefix(src, '0.0.0.0/0') then 4 else 6 end", "src is not null"),
                 ];
                 let parts = kinds.map(|(kind, value, has)| {
                     minutes(&[["kind", kind], ["value", value]], self.set(), columns, &format!("{condition} and {has}"))
@@ -285,11 +286,12 @@ fn port_key(packets: &PacketColumns, row: usize) -> u64 {
     packets.port(row).map_or(proto, |port| proto | HAS_PORT | u64::from(port))
 }
 
-fn profile_keys(packets: &PacketColumns, row: usize) -> [Option<Key>; 3] {
+fn profile_keys(packets: &PacketColumns, row: usize, source: Option<Addr>) -> [Option<Key>; 4] {
     let class = SIZES.iter().rev().find(|least| packets.wire_len(row) >= **least).copied().unwrap_or(0);
     let ttl = (!packets.ttl.is_null(row)).then(|| 1 << 32 | u64::from(packets.ttl.value(row)));
     let flags = (!packets.tcp_flags.is_null(row)).then(|| 2 << 32 | u64::from(packets.tcp_flags.value(row)));
-    [Some(u64::from(class)), ttl, flags].map(|key| key.map(Key::small))
+    let version = source.map(|source| 3 << 32 | u64::from(source.family()));
+    [Some(u64::from(class)), ttl, flags, version].map(|key| key.map(Key::small))
 }
 
 fn proto_of(key: u64) -> i16 {

@@ -1,7 +1,7 @@
 //! The statistics, each with its definition.
 
 use super::window::{Window, rows};
-use super::{Parameters, Statistic};
+use super::{Asked, Statistic};
 use crate::rollup::{Grouping, Span};
 
 /// All of them, in the order they are listed.
@@ -30,7 +30,7 @@ pub const STATISTICS: &[Statistic] = &[
         name: "top-sources",
         definition: "Source addresses by packets, with distinct destinations and ports.",
         sql: |p| {
-            let top = top(p, Grouping::Source, "source", "true", Span::Day);
+            let top = top_by(p, Grouping::Source, "source", "true", "packets desc");
             let rows = rows(p, Grouping::Source, "source, ports, destinations", p.asked(), Span::Day);
             format!(
                 "with top as ({top}) select ip(address) source, packets, destinations, ports from (\
@@ -105,7 +105,15 @@ pub const STATISTICS: &[Statistic] = &[
     Statistic {
         name: "protocols",
         definition: "Packets, bytes and distinct sources by IP protocol number; null has no IP header.",
-        sql: |p| ranking(p, Grouping::Port, "proto", "true"),
+        sql: |p| {
+            // There are few, so every set is merged anyway.
+            format!(
+                "select proto, sum(packets) packets, sum(bytes) bytes, distinct_of(sources) sources from {} \
+                 group by proto order by packets desc, proto limit {}",
+                rows(p, Grouping::Port, "proto, packets, bytes, sources", p.asked(), Span::Day),
+                p.limit
+            )
+        },
     },
     Statistic {
         name: "rare-ports",
@@ -116,7 +124,7 @@ pub const STATISTICS: &[Statistic] = &[
         name: "new-ports",
         definition: "Ports that received packets in the window (default: the last day of data) and never before it; first \
                      hour.",
-        sql: |p| newcomers(p, Grouping::Port, "proto, port", "n.port is not null"),
+        sql: |p| newcomers(p, Grouping::Port, "proto, port", "port is not null"),
     },
     Statistic {
         name: "rising-ports",
@@ -150,15 +158,9 @@ pub const STATISTICS: &[Statistic] = &[
     },
     Statistic {
         name: "ip-versions",
-        definition: "Packets, bytes and source networks of IPv4 and IPv6.",
-        sql: |p| {
-            format!(
-                "select case when network like '%:%' then 6 else 4 end ip_version, sum(packets) packets, \
-                 sum(bytes) bytes, count(distinct network) networks, distinct_of(sources) sources \
-                 from {} group by 1 order by 1",
-                rows(p, Grouping::Network, "network, packets, bytes, sources", p.asked(), Span::Day)
-            )
-        },
+        definition: "Packets, bytes and source networks of IPv4 and IPv6, and their distinct sources as far as roll-ups \
+                     have them by version (`noroshi stats rebuild` counts those again).",
+        sql: ip_versions,
     },
     Statistic {
         name: "packet-sizes",
@@ -223,57 +225,109 @@ pub const STATISTICS: &[Statistic] = &[
     },
 ];
 
-fn ranking(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
+fn ranking(p: &Asked, grouping: Grouping, key: &str, condition: &str) -> String {
     ranking_by(p, grouping, key, condition, "packets desc")
 }
 
+/// Networks are counted over all of them; sources have a set for each version.
+fn ip_versions(p: &Asked) -> String {
+    let networks = rows(p, Grouping::Network, "network, packets, bytes", p.asked(), Span::Day);
+    let sources = rows(p, Grouping::Profile, "kind, value, packets, sources", p.asked(), Span::Day);
+    let of = |four: &str, six: &str| format!("case ip_version when 4 then {four} else {six} end");
+    format!(
+        "select v.ip_version, v.packets, v.bytes, v.networks, case when t.packets = v.packets then t.sources end sources \
+         from (select ip_version, cast({} as bigint) packets, {} bytes, {} networks from (\
+         select concentration(key, packets) filter (where key < {V6}) c4, sum(bytes) filter (where key < {V6}) b4, \
+         concentration(key, packets) filter (where key >= {V6}) c6, sum(bytes) filter (where key >= {V6}) b6 \
+         from (select network_key(network) key, packets, bytes from {networks})) \
+         cross join (values (4), (6)) versions(ip_version)) v \
+         left join (select value ip_version, sum(packets) packets, distinct_of(sources) sources from {sources} \
+         where kind = 'version' group by value) t on t.ip_version = v.ip_version \
+         where v.packets > 0 order by v.ip_version",
+        of("c4['packets']", "c6['packets']"),
+        of("b4", "b6"),
+        of("c4['networks']", "c6['networks']")
+    )
+}
+
+/// Least `network_key` of an IPv6 network.
+const V6: i64 = crate::query::V6_NETWORKS;
+
 /// The first keys in an order, then their distinct sources: sketches of the keys that nobody asked for are not merged.
-fn ranking_by(p: &Parameters, grouping: Grouping, key: &str, condition: &str, order: &str) -> String {
+fn ranking_by(p: &Asked, grouping: Grouping, key: &str, condition: &str, order: &str) -> String {
     let keys: Vec<&str> = key.split(", ").collect();
     let list = |of: &dyn Fn(&str) -> String, by: &str| keys.iter().map(|key| of(key)).collect::<Vec<_>>().join(by);
-    let (top, of_top) = (top_by(p, grouping, key, condition, Span::Day, order), list(&|key| format!("k.{key}"), ", "));
+    let (top, of_top) = (top_by(p, grouping, key, condition, order), list(&|key| format!("k.{key}"), ", "));
     let rows = rows(p, grouping, &format!("{key}, sources"), p.asked(), Span::Day);
-    let same = list(&|key| format!("(r.{key} is not distinct from k.{key})"), " and ");
+    // Equality is asked of the files before anything is read of them, and finds no null, so it is taken where there is none.
+    let same = match grouping {
+        Grouping::Port | Grouping::Network | Grouping::Source => list(&|key| format!("r.{key} = k.{key}"), " and "),
+        _ => list(&|key| format!("(r.{key} is not distinct from k.{key})"), " and "),
+    };
     format!(
         "with top as ({top}) select {of_top}, k.packets, k.bytes, distinct_of(r.sources) sources from {rows} r \
          join top k on {same} group by {of_top}, k.packets, k.bytes order by {order}, {key}"
     )
 }
 
-fn top(p: &Parameters, grouping: Grouping, key: &str, condition: &str, coarsest: Span) -> String {
-    top_by(p, grouping, key, condition, coarsest, "packets desc")
-}
-
 /// The first keys in an order, with packets and bytes.
-fn top_by(p: &Parameters, grouping: Grouping, key: &str, condition: &str, coarsest: Span, order: &str) -> String {
+fn top_by(p: &Asked, grouping: Grouping, key: &str, condition: &str, order: &str) -> String {
     format!(
-        "select {key}, sum(packets) packets, sum(bytes) bytes from {} where {condition} group by {key} \
+        "select {key}, sum(packets) packets, sum(bytes) bytes from {} where {condition}{} group by {key} \
          order by {order}, {key} limit {}",
-        rows(p, grouping, &format!("{key}, packets, bytes"), p.asked(), coarsest),
+        rows(p, grouping, &format!("{key}, packets, bytes"), p.asked(), Span::Day),
+        heavy(p, key),
         p.limit
     )
 }
 
-/// What came before the window is only asked whether there was any, so days will do.
-fn newcomers(p: &Parameters, grouping: Grouping, key: &str, condition: &str) -> String {
-    let ((since, until), coarsest) = match grouping {
-        Grouping::Network => (p.days(), Span::Day),
-        _ => (p.window(), Span::Hour),
+/// A further condition: only keys that may be among the first, if they are known.
+fn heavy(p: &Asked, key: &str) -> String {
+    match p.keys.as_deref() {
+        Some([]) | None => String::new(),
+        Some(keys) => format!(" and {key} in ({})", keys.join(", ")),
+    }
+}
+
+/// The window of a question about newcomers, and what came before it. A window that ends with the data has no end, so that
+/// its last day need not be counted from the packets.
+pub(super) fn windows_of_newcomers(p: &Asked, grouping: Grouping) -> [Window; 2] {
+    let (since, _) = if grouping == Grouping::Network { p.days() } else { p.window() };
+    [(Some(since), p.asked().1), (None, Some(since))]
+}
+
+/// What came before the window is only asked whether there was any, so days will do; so they do for the packets of the
+/// newcomers. When the first of them came is asked of those that are shown.
+fn newcomers(p: &Asked, grouping: Grouping, key: &str, condition: &str) -> String {
+    let [window, past] = windows_of_newcomers(p, grouping);
+    let now = rows(p, grouping, &format!("{key}, packets"), window, Span::Day);
+    let before = rows(p, grouping, key, past, Span::Day);
+    let sets = rows(p, grouping, &format!("{key}, sources"), window, Span::Day);
+    let keys: Vec<&str> = key.split(", ").collect();
+    let list = |of: &dyn Fn(&str) -> String, by: &str| keys.iter().map(|key| of(key)).collect::<Vec<_>>().join(by);
+    let (of_now, of_new) = (list(&|key| format!("n.{key}"), ", "), list(&|key| format!("k.{key}"), ", "));
+    let not_before = list(&|key| format!("n.{key} = b.{key}"), " and ");
+    let same = list(&|key| format!("r.{key} = k.{key}"), " and ");
+    // Networks have no hours: their days come with the sets.
+    let (times, first, group) = match grouping {
+        Grouping::Network => ("select * from new".to_owned(), "min(r.t)", ""),
+        _ => {
+            let hours = rows(p, grouping, key, window, Span::Hour);
+            let times = format!("select {of_new}, k.packets, min(r.t) first from {hours} r join new k on {same}");
+            (format!("{times} group by {of_new}, k.packets"), "k.first", ", k.first")
+        }
     };
-    let now = rows(p, grouping, &format!("{key}, packets, sources"), (Some(since), Some(until)), coarsest);
-    let before = rows(p, grouping, key, (None, Some(since)), Span::Day);
-    let same: Vec<String> = key.split(", ").map(|key| format!("n.{key} = b.{key}")).collect();
-    let keys: Vec<String> = key.split(", ").map(|key| format!("n.{key}")).collect();
-    let keys = keys.join(", ");
     format!(
-        "select {keys}, min(n.t) first, sum(n.packets) packets, distinct_of(n.sources) sources from {now} n \
-         left anti join {before} b on {} where {condition} group by {keys} order by packets desc, {keys} limit {}",
-        same.join(" and "),
+        "with new as (select {of_now}, sum(n.packets) packets from (select * from {now} where {condition}{}) n \
+         left anti join {before} b on {not_before} group by {of_now} order by packets desc, {of_now} limit {}), \
+         k as ({times}) select {of_new}, {first} first, k.packets, distinct_of(r.sources) sources from {sets} r \
+         join k on {same} group by {of_new}, k.packets{group} order by packets desc, {of_new}",
+        heavy(p, key),
         p.limit
     )
 }
 
-fn against_last_week(p: &Parameters, order: &str) -> String {
+fn against_last_week(p: &Asked, order: &str) -> String {
     const WEEK: i64 = 7 * Span::Day.nanos();
     let (since, until) = p.window();
     let (condition_now, condition_before, nulls) = match order {
@@ -294,7 +348,7 @@ fn against_last_week(p: &Parameters, order: &str) -> String {
     )
 }
 
-fn returning(p: &Parameters) -> String {
+fn returning(p: &Asked) -> String {
     let (since, until) = p.days();
     let now = rows(p, Grouping::Network, "network, packets", (Some(since), Some(until)), Span::Day);
     let before = rows(p, Grouping::Network, "network", (None, Some(since)), Span::Day);
@@ -307,16 +361,11 @@ fn returning(p: &Parameters) -> String {
     )
 }
 
-/// Gini coefficient from ranks: 2 Σ i·x(i) / (n Σ x) − (n + 1) / n with x ascending (Gini 1912, in the form of Sen).
-fn concentration(p: &Parameters) -> String {
+/// The measures are those of the aggregate of that name.
+fn concentration(p: &Asked) -> String {
     format!(
-        "select max(n) networks, max(total) packets, \
-         2.0 * sum(1.0 * rank * packets) / (1.0 * max(n) * max(total)) - (max(n) + 1.0) / max(n) gini, \
-         -sum(packets / total * log2(packets / total)) entropy_bits, \
-         sum(case when rank > n - 10 then packets else 0 end) / max(total) share_of_ten from (\
-         select cast(packets as double) packets, row_number() over (order by packets, network) rank, \
-         count(*) over () n, cast(sum(packets) over () as double) total from (\
-         select network, sum(packets) packets from {} group by network))",
+        "select c['networks'] networks, c['packets'] packets, c['gini'] gini, c['entropy_bits'] entropy_bits, \
+         c['share_of_ten'] share_of_ten from (select concentration(network_key(network), packets) c from {})",
         rows(p, Grouping::Network, "network, packets", p.asked(), Span::Day)
     )
 }

@@ -5,6 +5,7 @@
 //! with a relative standard error of 1.6 % ([`crate::rollup::sketch`]); everything else is exact.
 
 mod catalogue;
+mod heavy;
 mod window;
 
 pub use catalogue::STATISTICS;
@@ -39,6 +40,10 @@ impl Default for Parameters {
     }
 }
 
+/// Those whose window ends, unless it is given, with the last minute of the data.
+const OF_THE_LAST_DAY: [&str; 5] =
+    ["new-ports", "rising-ports", "falling-ports", "first-seen-networks", "returning-networks"];
+
 /// One ready-made statistic.
 #[derive(Clone, Copy)]
 pub struct Statistic {
@@ -47,13 +52,20 @@ pub struct Statistic {
     /// What it is, exactly.
     pub definition: &'static str,
     /// The question.
-    sql: fn(&Parameters) -> String,
+    sql: fn(&Asked) -> String,
 }
 
-impl Statistic {
-    /// The question in SQL.
-    fn sql(&self, parameters: &Parameters) -> String {
-        (self.sql)(parameters)
+/// What is asked, and what is known of the answer before it is.
+struct Asked {
+    parameters: Parameters,
+    /// The keys of which some are the answer ([`heavy`]), if they are known.
+    keys: Option<Vec<String>>,
+}
+
+impl std::ops::Deref for Asked {
+    type Target = Parameters;
+    fn deref(&self) -> &Parameters {
+        &self.parameters
     }
 }
 
@@ -82,10 +94,12 @@ impl Lake {
     ) -> Result<String, QueryError> {
         let statistic = find(name)?;
         let latest = match parameters.latest {
-            Some(latest) => Some(latest),
-            None => self.latest_minute(limits).await?,
+            None if OF_THE_LAST_DAY.contains(&statistic.name) => self.latest_minute(limits).await?,
+            given => given,
         };
-        Ok(statistic.sql(&Parameters { latest, ..parameters.clone() }))
+        let mut asked = Asked { parameters: Parameters { latest, ..parameters.clone() }, keys: None };
+        asked.keys = self.heavy_keys(statistic.name, &asked, limits).await?;
+        Ok((statistic.sql)(&asked))
     }
 
     /// The last minute with packets. It lies in the last day, so only that day's minutes are looked at.

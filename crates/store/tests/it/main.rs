@@ -10,6 +10,7 @@ mod kill;
 mod lake;
 mod maintain;
 mod questions;
+mod rankings;
 mod remote;
 mod rollups;
 mod sample;
