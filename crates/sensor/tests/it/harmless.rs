@@ -95,7 +95,9 @@ impl World {
         packet.extend(src.to_be_bytes());
         packet.extend(lure.as_v4().unwrap().to_be_bytes());
         let sum: u32 = packet.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
-        let check = !((sum & 0xffff) + (sum >> 16)) as u16;
+        // The carry of the first fold counts too.
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let check = !((folded & 0xffff) + (folded >> 16)) as u16;
         packet[10..12].copy_from_slice(&check.to_be_bytes());
         packet.extend(sport.to_be_bytes());
         packet.extend(dport.to_be_bytes());

@@ -108,7 +108,8 @@ impl Store {
                      or name a Parquet file",
                 ));
         }
-        let name = match (path.as_os_str() == "-", followed) {
+        let nameless = path.as_os_str() == "-" || super::feed::is_one(path);
+        let name = match (nameless, followed) {
             (true, _) => format!("{:?}", SystemTime::now()),
             (false, true) => first_line(path)?,
             (false, false) => load::content(path)?,

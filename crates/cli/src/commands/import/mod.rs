@@ -1,5 +1,6 @@
 //! `noroshi import`: other people's records in, rows and a summary out.
 
+mod feed;
 #[cfg(feature = "hub")]
 mod foreign;
 #[cfg(feature = "hub")]
@@ -40,6 +41,8 @@ Examples:
   noroshi import telescope.avro --into flows
   noroshi import logs/ --into sessions && noroshi query 'select src, credentials from sessions limit 10'
   noroshi import cowrie.json --follow --output - --table sessions
+  NOROSHI_HPFEEDS_SECRET=… noroshi import hpfeeds://cert@feeds.example.net:10000/cowrie.sessions --follow --output -
+  NOROSHI_HPFEEDS_ACCOUNTS=accounts.json noroshi import hpfeeds-broker://192.0.2.1:10000 --follow --into sessions
 
 Every line is accounted for: lines = rows + headers, comments and blanks + continued + rejected.
 A line that is broken is reported with its number, the rest is kept.";
@@ -49,7 +52,8 @@ A line that is broken is reported with its number, the rest is kept.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Logs (also gzip or zstd), directories of them, or - for standard input.
+    /// Logs (also gzip or zstd), directories of them, - for standard input, hpfeeds://IDENT@HOST:PORT/CHANNEL,CHANNEL to
+    /// subscribe, or hpfeeds-broker://ADDR:PORT to let honeypots publish here.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// What the files are, instead of finding out from their content.
@@ -88,6 +92,7 @@ struct Input {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    args.paths.iter().filter(|path| feed::is_one(path)).try_for_each(|path| feed::check(path, args.follow))?;
     let inputs = inputs(&args.paths)?;
     if args.follow && (inputs.len() != 1 || args.paths[0].as_os_str() == "-" || args.paths[0].is_dir()) {
         return Err(Failure::usage("--follow takes one file").hint("run it once for each log"));
@@ -101,12 +106,15 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     for input in &inputs {
         #[cfg(feature = "hub")]
         if let Some(lake) = &sinks.lake
+            && !feed::is_one(&input.path)
             && lake.parquet(&input.path)?
         {
             continue;
         }
         #[cfg(feature = "hub")]
-        if args.from.is_none() && input.path.as_os_str() != "-" && foreign::looks_like_one(&input.path) {
+        let file = input.path.as_os_str() != "-" && !feed::is_one(&input.path);
+        #[cfg(feature = "hub")]
+        if args.from.is_none() && file && foreign::looks_like_one(&input.path) {
             documents.read(&input.path);
             if sinks.lake.is_some() {
                 eprintln!(
@@ -153,7 +161,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, Failure> {
     let mut out = Vec::new();
     for path in paths {
-        if path.as_os_str() != "-" && !path.exists() {
+        if path.as_os_str() != "-" && !feed::is_one(path) && !path.exists() {
             return Err(Failure::refused("there is no such file or directory")
                 .at(path.display())
                 .hint("check the spelling; a relative path starts at the current directory"));
@@ -262,6 +270,9 @@ fn reader(input: &Input, format: Option<Format>) -> Result<Reader, ImportError> 
 }
 
 fn following(path: &Path, format: Option<Format>) -> Result<Reader, ImportError> {
+    if feed::is_one(path) {
+        return feed::open(path);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let wrong = |source| ImportError::Io { what: format!("{}: cannot be opened", path.display()), source };
     let follow = Follow::open(path, FOLLOW_PAUSE, Arc::default()).map_err(wrong)?;
