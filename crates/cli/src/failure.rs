@@ -1,6 +1,7 @@
 //! How a command says what went wrong: what was attempted, on what, and what can be done.
 
 use crate::terminal::{Paint, escape};
+use parquet::errors::ParquetError;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::process::ExitCode;
@@ -103,9 +104,7 @@ impl fmt::Display for Failure {
 
 impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        if let Some(io) = (&error as &dyn std::error::Error).downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::BrokenPipe
-        {
+        if is_unread(&error) {
             return Self::new(Kind::Unread, "the reader went away");
         }
         let mut what = error.to_string();
@@ -122,14 +121,25 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
+/// Whether whoever read the output stopped reading, as `head` does. Only errors of writing files and standard output: a
+/// connection that broke is a failure.
+fn is_unread(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_parquet = || error.downcast_ref::<ParquetError>().and_then(std::error::Error::source);
+    let io = error.downcast_ref::<io::Error>().or_else(|| of_parquet()?.downcast_ref());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_closed_pipe_is_no_failure() {
-        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(failure.kind(), Kind::Unread);
+        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(Failure::from(closed()).kind(), Kind::Unread);
+        assert_eq!(Failure::from(ParquetError::from(closed())).kind(), Kind::Unread);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Failure::from(ParquetError::from(full)).kind(), Kind::Failed);
     }
 
     #[test]

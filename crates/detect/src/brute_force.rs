@@ -60,7 +60,7 @@ pub(crate) fn find<'a>(closed: impl Iterator<Item = &'a Closed> + Clone) -> Vec<
             first,
             last,
             reason: format!(
-                "{source} opened {attempts} {service} connections to {victim} and spoke on them: it guesses logins."
+                "{source} opened {attempts} {service} connections to {victim} and spoke on them, as who guesses logins does."
             ),
         });
     }

@@ -1,5 +1,8 @@
 //! The engine: batches in order, findings out.
 
+mod peers;
+
+use self::peers::TalkShares;
 use crate::brute_force;
 use crate::config::{Config, Scale};
 use crate::ddos::receivers::DestinationShard;
@@ -8,7 +11,7 @@ use crate::ddos::{amplification, carpet};
 use crate::monitored::{self, Destination};
 use crate::payload::Payloads;
 use crate::scan::{self, Closed, campaign};
-use crate::shard::{Prepared, Preparer, SHARDS, Shelf, shard_of};
+use crate::shard::{Prepared, Preparer, SHARDS, Shelf};
 use crate::source::{Lane, PORT_SLOTS, PortTally, Source, SourceShard, Vertical};
 use crate::tally::Tally;
 use foldhash::fast::RandomState;
@@ -350,15 +353,6 @@ impl Engine {
         (monitored::infer(seen), true)
     }
 
-    fn source(&self, addr: Addr) -> Option<&Source> {
-        self.sources[shard_of(addr)].get(addr)
-    }
-
-    /// Packets of its own that an address sent: neither answers nor errors.
-    fn spoke(&self, addr: Addr) -> u64 {
-        self.source(addr).map_or(0, |source| source.packets - source.answers)
-    }
-
     fn close_attacks(&mut self) {
         for shard in &mut self.victims {
             shard.closed.extend(shard.open.drain());
@@ -407,12 +401,6 @@ impl Engine {
         found
     }
 
-    /// Whether most of the sampled destinations spoke back to the source: then it was a conversation.
-    fn answered(&self, run: &Closed) -> bool {
-        let spoke = run.samples.iter().filter(|addr| self.spoke(*addr) > 0).count();
-        spoke * 2 > run.samples.len()
-    }
-
     /// How many scans there are, and the largest of them. Only those are written out: a large day has a million.
     fn scans(&self, scale: &Scale, scans_max: usize) -> (u64, Vec<Scan>) {
         let mut found: Vec<ScanOf<'_>> =
@@ -435,14 +423,19 @@ impl Engine {
     }
 
     fn scans_of<'a>(&'a self, shard: &'a SourceShard, scale: &Scale) -> Vec<ScanOf<'a>> {
-        let runs = shard.closed.iter().filter(|run| run.is_scan(scale) && !self.answered(run));
+        let mut talk = TalkShares::new(self);
+        let runs = shard.closed.iter().filter(|run| run.is_scan(scale) && !self.answered(run) && !talk.incidental(run));
         let mut found: Vec<ScanOf<'a>> = runs.map(ScanOf::Run).collect();
         let wide: hashbrown::HashSet<Addr, RandomState> =
             shard.closed.iter().filter(|run| run.is_scan(scale)).map(|run| run.source).collect();
         for source in shard.sources.iter() {
             if let Some(refused) = source.vertical.as_ref().and_then(|vertical| self.vertical(source, vertical)) {
                 found.push(ScanOf::Vertical(source, refused));
-            } else if scan::is_block(source) && source.times().is_some() && !wide.contains(&source.addr) {
+            } else if scan::is_block(source)
+                && source.times().is_some()
+                && !wide.contains(&source.addr)
+                && !talk.in_a_swarm(source)
+            {
                 found.push(ScanOf::Block(source));
             }
         }

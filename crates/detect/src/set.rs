@@ -141,6 +141,15 @@ impl Networks {
         fresh
     }
 
+    fn keys(&self) -> Vec<u32> {
+        let taken = self.nets.iter().zip(&self.maps).filter(|(net, _)| **net != 0);
+        let hosts = |map: &[u64; 4]| {
+            let map = *map;
+            (0..256u32).filter(move |host| map[*host as usize / 64] & 1 << (host % 64) != 0)
+        };
+        taken.flat_map(|(net, map)| hosts(map).map(move |host| (net - 1) << 8 | host)).collect()
+    }
+
     /// Where a network stands, or from now on will.
     #[inline]
     fn place(&mut self, net: u32) -> usize {
@@ -239,6 +248,15 @@ impl AddrSet {
         }
         if networks.used * 6 <= networks.len {
             *self = AddrSet::Networks(Box::new(networks));
+        }
+    }
+
+    /// The keys, in no particular order.
+    pub(crate) fn keys(&self) -> Vec<u32> {
+        match self {
+            AddrSet::Inline(len, keys) => keys[..usize::from(*len)].to_vec(),
+            AddrSet::Table { slots, .. } => table_keys(slots).collect(),
+            AddrSet::Networks(networks) => networks.keys(),
         }
     }
 
@@ -508,6 +526,9 @@ mod tests {
                 prop_assert_eq!(set.insert_key(key), plain.insert(key));
             }
             prop_assert_eq!(set.len(), plain.len() as u64);
+            let keys = set.keys();
+            prop_assert_eq!(keys.len(), plain.len());
+            prop_assert!(keys.iter().all(|key| plain.contains(key)));
         }
 
         #[test]

@@ -106,6 +106,12 @@ impl DestinationShard {
         }
     }
 
+    /// Packets that arrived at an address.
+    pub(crate) fn received(&self, addr: Addr) -> u64 {
+        let at = self.index.find(self.index.seek(addr), |at| self.addrs[at as usize] == addr);
+        at.map_or(0, |at| self.all[at as usize].packets)
+    }
+
     pub(crate) fn expire(&mut self, now: Nanos) {
         self.close(now);
         // What could not become an attack whatever follows is let go.

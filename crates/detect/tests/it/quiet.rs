@@ -70,3 +70,33 @@ fn traceroute_is_no_scan() {
     assert_eq!(ports(20_000).scans.len(), 1, "elsewhere so many ports are a scan");
     assert!(ports(33_434).scans.is_empty());
 }
+
+/// A host's calls to some peers, each on a port of its own, of which so many of a hundred answer.
+fn calls(peers: u8, answering: u8) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    (0..peers).flat_map(move |n| {
+        let (peer, port) = ([203, 0, 113, n + 1], 20_000 + u16::from(n) * 7);
+        let call = ip(17, HERE, peer, &udp(40_000, port));
+        let answers = u16::from(n) * 37 % 100 < u16::from(answering);
+        let reply = answers.then(|| ip(17, peer, HERE, &udp(port, 40_000)));
+        [call.clone(), call].into_iter().chain(reply).map(move |packet| (u32::from(n) / 4, packet))
+    })
+}
+
+/// Unanswered calls on one port.
+fn search(addresses: u8) -> impl Iterator<Item = (u32, Vec<u8>)> {
+    (0..addresses).map(|n| (u32::from(n) / 8, ip(17, HERE, [192, 0, 2, n + 1], &udp(40_000, 27_019))))
+}
+
+#[test]
+fn a_game_that_looks_for_a_server_is_no_scan() {
+    assert!(found(calls(60, 90).chain(search(9))).scans.is_empty(), "beside sixty peers who talk");
+    assert_eq!(found(search(9)).scans.len(), 1, "by itself");
+    assert_eq!(found(calls(60, 20).chain(search(9))).scans.len(), 1, "beside peers who do not talk");
+    assert_eq!(found(calls(200, 90).chain(search(90))).scans.len(), 1, "over many addresses");
+}
+
+#[test]
+fn a_swarm_is_no_scan_of_many_ports() {
+    assert!(found(calls(30, 40)).scans.is_empty(), "some peers answer");
+    assert_eq!(found(calls(30, 0)).scans.len(), 1, "none answers");
+}
