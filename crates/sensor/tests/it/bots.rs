@@ -293,12 +293,12 @@ fn follow(visit: &mut Visit, plan: &[Step]) -> Result<(), String> {
             Need(text) => return Err(format!("no {text:?} in {seen:?}")),
             Arch => arch = architecture(&seen).ok_or_else(|| format!("no program in {seen:?}"))?,
             Folder => {
-                let listed = seen.lines().filter_map(|line| {
+                let mut listed = seen.lines().filter_map(|line| {
                     let mut words = line.split_whitespace();
                     let (kind, place, options) = (words.next()?, words.next()?, words.nth(1)?);
                     (["tmpfs", "ramfs"].contains(&kind) && options.starts_with("rw")).then(|| place.to_owned())
                 });
-                folder = listed.last().ok_or_else(|| format!("no folder in {seen:?}"))?;
+                folder = listed.next().ok_or_else(|| format!("no folder in {seen:?}"))?;
             }
         }
     }

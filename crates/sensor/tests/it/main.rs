@@ -7,4 +7,5 @@ mod lean;
 mod live;
 mod lures;
 mod process;
+mod replayed;
 mod space;
