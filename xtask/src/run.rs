@@ -20,6 +20,13 @@ pub(crate) fn shared() -> Option<PathBuf> {
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
+    // What cargo says of the package that it runs, which is this one. Some build scripts look at these names: with them set,
+    // half of all crates, the query engine among them, would be built anew whenever cargo is called by hand in between.
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
