@@ -1,6 +1,6 @@
 //! CPU time of the inner loops on the sizes of a day: `cargo run --release -p noroshi-stats --example kernels`.
 //!
-//! Prints one JSON line per kernel: what, CPU seconds (Linux), per unit. Inputs come from a fixed seed. The named Python
+//! `-- nmf` runs those with that word in their names. Prints one JSON line per kernel: what, CPU seconds (Linux), per unit. Inputs come from a fixed seed. The named Python
 //! packages on inputs of the same kind and size: `python crates/stats/tests/interop/kernels.py` (one thread each).
 
 use nalgebra::DMatrix;
@@ -84,6 +84,9 @@ fn factor_covariance(random: &mut Random, size: usize, factors: usize) -> Vec<f6
 }
 
 fn report(what: &str, units: f64, work: impl FnOnce() -> f64) {
+    if std::env::args().nth(1).is_some_and(|wanted| !what.contains(&wanted)) {
+        return;
+    }
     let start = cpu_seconds();
     let result = work();
     let seconds = cpu_seconds() - start;

@@ -139,6 +139,29 @@ fn factors_as_scikit_learn() {
     assert!(nothing.error == 0.0 && nothing.members.iter().all(|value| value.is_finite()));
 }
 
+/// Sides longer than 200 start from approximate singular vectors; four planted patterns stand out, so that both starts
+/// lead to the same factors.
+#[test]
+fn factors_of_a_large_table() {
+    let (loads, moves, noise) = (sequence(260 * 4, 5), sequence(300 * 4, 6), sequence(260 * 300, 9));
+    let cell = |row: usize, column: usize| {
+        let common: f64 =
+            (0..4).map(|one| (1 + one) as f64 * loads[row * 4 + one].powi(4) * moves[column * 4 + one].powi(4)).sum();
+        20.0 * common + 0.1 * noise[row * 300 + column]
+    };
+    let table = DMatrix::from_fn(260, 300, cell);
+    let exact = table.clone().svd(true, true);
+    let mut order: Vec<usize> = (0..260).collect();
+    order.sort_by(|a, b| exact.singular_values[*b].total_cmp(&exact.singular_values[*a]));
+    let (left, right) = (exact.u.unwrap(), exact.v_t.unwrap());
+    let patterns = DMatrix::from_fn(260, 4, |row, one| left[(row, order[one])].abs());
+    let members = DMatrix::from_fn(4, 300, |one, column| right[(order[one], column)].abs());
+    let theirs = nmf::factorise_from(&table, patterns, members, 100, 0.0);
+    let ours = nmf::factorise(&table, 4, 100, 0.0).unwrap();
+    assert!((ours.error / theirs.error - 1.0).abs() < 1e-6, "{} is not {}", ours.error, theirs.error);
+    assert!((ours.patterns - theirs.patterns).amax() < 1e-4);
+}
+
 #[test]
 fn pelt_as_ruptures() {
     let values: Vec<f64> = sequence(120, 11)
