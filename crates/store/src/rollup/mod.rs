@@ -167,8 +167,7 @@ impl Rollups {
         }) as u32
     }
 
-    /// The counts of one grouping as rows of the table of that span, in the order of their keys. `None` when there are
-    /// none.
+    /// The counts of one grouping as rows of the table of that span, in their order. `None` when there are none.
     pub fn rows(&self, grouping: Grouping, span: Span) -> Result<Option<RecordBatch>, ArrowError> {
         let counts = &self.counts[grouping as usize];
         if counts.is_empty() {
@@ -177,7 +176,10 @@ impl Rollups {
         let ranks = self.ranks();
         let place = |cell: &Cell| (cell.minute.map(|minute| span.floor(minute)), cell.key, ranks[cell.sensor as usize]);
         let mut order: Vec<(Place, &Count)> = counts.iter().map(|(cell, count)| (place(cell), count)).collect();
-        order.sort_unstable_by_key(|(place, _)| *place);
+        // As compaction orders them: minutes hour by hour, and in each hour key by key.
+        let chunk = span.max(Span::Hour);
+        let hour = |minute: Option<i32>| minute.map(|minute| chunk.floor(minute));
+        order.sort_unstable_by_key(|((minute, key, sensor), _)| (hour(*minute), *key, *minute, *sensor));
         let groups: Vec<&[(Place, &Count)]> = order.chunk_by(|(a, _), (b, _)| a == b).collect();
         let heads = || groups.iter().map(|group| group[0].0);
         let names: Vec<&str> = self.names();
@@ -188,7 +190,7 @@ impl Rollups {
         let sum = |of: fn(&Count) -> i64| -> ArrayRef {
             Arc::new(groups.iter().map(|group| group.iter().map(|(_, c)| of(c)).sum::<i64>()).collect::<Int64Array>())
         };
-        let partitions = partitions(heads().map(|(minute, ..)| minute), grouping.filed(span));
+        let partitions = partitions(heads().map(|(minute, ..)| hour(minute)), grouping.filed(span));
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(times.with_timezone("UTC")), Arc::new(sensors)];
         arrays.extend(grouping.key_arrays(heads().map(|(_, key, _)| key)));
         arrays.push(sum(|count| count.packets));
@@ -234,7 +236,7 @@ fn united(groups: &[&[(Place, &Count)]], of: fn(&Count) -> &Sketch) -> ArrayRef 
     Arc::new(sets.finish())
 }
 
-/// Names of the partitions; equal minutes follow each other.
+/// Names of the partitions; equal times follow each other.
 fn partitions(minutes: impl Iterator<Item = Option<i32>>, span: Span) -> ArrayRef {
     let mut last: Option<(Option<i32>, String)> = None;
     let mut builder = StringBuilder::new();
