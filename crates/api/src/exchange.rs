@@ -258,7 +258,7 @@ async fn taxii(State(door): State<Door>, Caller(who): Caller, request: Request) 
         accept: text(&parts.headers, header::ACCEPT),
         content_type: text(&parts.headers, header::CONTENT_TYPE),
         base: format!("{scheme}://{host}"),
-        body: body.to_vec(),
+        body: body.into(),
     };
     let answer = house.taxii(&who, ask).await;
     let mut response = Response::new(Body::from(answer.body));

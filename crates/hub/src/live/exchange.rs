@@ -33,6 +33,14 @@ use tokio::sync::Mutex;
 const INTAKE: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a01";
 const SHARED: &str = "6ef4ef4d-26a6-5a35-9d0a-8a8f0f6e7a02";
 
+/// Memory of each of the collections' connections for pages of the database: this many KiB, by the sign.
+const CACHE_KIB: &str = "-16384";
+/// The write-ahead log goes into the database after so many pages of 4 KiB, not after each large push.
+const CHECKPOINT_PAGES: &str = "8192";
+
+/// Rows of a page that may wait to be taken over.
+const ROWS_BUFFERED: usize = 128;
+
 /// Seconds by which a member's clock may be ahead of ours.
 const CLOCK_SECONDS: f64 = 300.0;
 
@@ -54,7 +62,13 @@ async fn open(path: &Path) -> Result<Sqlite, taxii::StoreError> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(30));
+        .busy_timeout(Duration::from_secs(30))
+        // A push writes all over the indices: what does not fit here is written and read again within one transaction.
+        .pragma("cache_size", CACHE_KIB)
+        .pragma("temp_store", "memory")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        // A small page comes over at once; each wait for a row takes as long as reading several.
+        .row_buffer_size(ROWS_BUFFERED);
     let store = Sqlite::on(SqlitePoolOptions::new().max_connections(4).connect_with(options).await?).await?;
     for (id, title, alias, description) in [
         (SHARED, "Shared findings", "shared", "What this hub shares with the community"),
@@ -116,15 +130,8 @@ impl House {
     }
 
     /// What a TAXII push says about members, beside being stored.
-    async fn hear_objects(&self, sender: &str, body: &[u8]) {
-        let objects = serde_json::from_slice::<Value>(body).ok().and_then(|mut envelope| {
-            envelope.get_mut("objects").map(Value::take).and_then(|list| match list {
-                Value::Array(objects) => Some(objects),
-                _ => None,
-            })
-        });
-        let Some(objects) = objects else { return };
-        let Ok(Taken { foreign, .. }) = intake::stix_objects(&objects, System.now()) else { return };
+    async fn hear_objects(&self, sender: &str, objects: &[Value]) {
+        let Ok(Taken { foreign, .. }) = intake::stix_objects(objects, System.now()) else { return };
         if let Err(error) = self.hear(sender, &foreign).await {
             tracing::error!(%error, "pushed objects are stored, and nobody is warned of them");
         }
@@ -219,8 +226,8 @@ impl Exchange for House {
             now: System.now(),
         };
         let response = respond(&self.store, &request).await;
-        if ask.method == "POST" && response.status == 202 {
-            self.hear_objects(&who.organisation, &ask.body).await;
+        if !response.heard.is_empty() {
+            self.hear_objects(&who.organisation, &response.heard).await;
         }
         response
     }

@@ -58,14 +58,14 @@ pub struct Record {
     pub id: String,
     /// `modified`, or `created`, or the time of taking in.
     pub version: String,
-    /// The object.
-    pub object: Value,
+    /// The object as JSON, as it is stored and goes into pages.
+    pub object: String,
 }
 
 /// A page.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Page {
-    /// What is on it.
+    /// What is on it; fewer than asked for where they are large.
     pub records: Vec<Record>,
     /// Whether more follow.
     pub more: bool,
@@ -120,7 +120,7 @@ pub trait Store: Send + Sync {
         &self,
         reader: &Reader,
         collection: &str,
-        objects: Vec<Value>,
+        objects: &[Value],
         now: Nanos,
     ) -> impl Future<Output = Result<Status, StoreError>> + Send;
     /// An earlier push of this reader.

@@ -1,9 +1,10 @@
 //! Requests to responses.
 
 use super::query::{self, Query};
-use super::{Collection, Page, Reader, Status, Store, StoreError};
+use super::{Collection, Page, Pushed, Reader, Record, Status, Store, StoreError};
 use noroshi_model::Nanos;
 use noroshi_model::time::SECOND;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Media type of everything that is not a plain error of the web server.
@@ -46,6 +47,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// Body.
     pub body: Vec<u8>,
+    /// What was pushed, for whoever must hear of it; not part of what is sent.
+    pub heard: Vec<Value>,
 }
 
 /// A response that tells what is wrong.
@@ -88,10 +91,15 @@ pub async fn respond<S: Store>(store: &S, request: &Request<'_>) -> Response {
 }
 
 fn response(body: &Value) -> Response {
+    written(body.to_string())
+}
+
+fn written(body: String) -> Response {
     Response {
         status: 200,
         headers: vec![("Content-Type", MEDIA_TYPE.to_owned())],
-        body: body.to_string().into_bytes(),
+        body: body.into_bytes(),
+        heard: Vec::new(),
     }
 }
 
@@ -129,7 +137,7 @@ async fn route<S: Store>(store: &S, request: &Request<'_>) -> Answer {
         ("GET", [ROOT, "status", id]) => {
             let status = store.status(request.reader, id).await?;
             let status = status.ok_or_else(|| failed(404, "Not Found", "there is no such status"))?;
-            Ok(response(&status_body(&status)))
+            Ok(written(status_body(&status)?))
         }
         ("GET", [ROOT, "collections"]) => {
             let found = store.collections(request.reader).await?;
@@ -159,24 +167,24 @@ async fn within<S: Store>(store: &S, request: &Request<'_>, collection: &Collect
         ("GET", []) => Ok(response(&collection_body(collection, request.reader))),
         ("GET", ["manifest"]) => {
             let page = store.page(request.reader, &collection.id, &query()?).await?;
-            Ok(dated(envelope(&page, "objects", manifest_entry), &page))
+            Ok(dated(&page, envelope(&page, "objects", manifest_entry)))
         }
         ("GET", ["objects"]) => {
             let page = store.page(request.reader, &collection.id, &query()?).await?;
-            Ok(dated(envelope(&page, "objects", |record| record.object.clone()), &page))
+            Ok(dated(&page, envelope(&page, "objects", object)))
         }
         ("GET", ["objects", id]) => {
             let page = store.page(request.reader, &collection.id, &one(id)?).await?;
             if page.records.is_empty() && request.query.is_empty() {
                 return Err(failed(404, "Not Found", "there is no such object for this reader"));
             }
-            Ok(dated(envelope(&page, "objects", |record| record.object.clone()), &page))
+            Ok(dated(&page, envelope(&page, "objects", object)))
         }
         ("GET", ["objects", id, "versions"]) => {
             let mut query = one(id)?;
             query.versions = query::Versions::All;
             let page = store.page(request.reader, &collection.id, &query).await?;
-            Ok(dated(envelope(&page, "versions", |record| json!(record.version)), &page))
+            Ok(dated(&page, envelope(&page, "versions", |out, record| quoted(out, &record.version))))
         }
         ("POST", ["objects"]) => push(store, request, collection).await,
         ("DELETE", ["objects", id]) => {
@@ -218,8 +226,8 @@ async fn push<S: Store>(store: &S, request: &Request<'_>, collection: &Collectio
     if objects.len() > OBJECTS_MAX {
         return Err(failed(413, "Content Too Large", format!("at most {OBJECTS_MAX} objects")));
     }
-    let status = store.push(request.reader, &collection.id, objects, request.now).await?;
-    Ok(Response { status: 202, ..response(&status_body(&status)) })
+    let status = store.push(request.reader, &collection.id, &objects, request.now).await?;
+    Ok(Response { status: 202, heard: objects, ..written(status_body(&status)?) })
 }
 
 fn collection_body(collection: &Collection, reader: &Reader) -> Value {
@@ -236,28 +244,45 @@ fn stamp(at: Nanos) -> String {
     format!("{}.{:06}Z", whole.trim_end_matches('Z'), at.0.rem_euclid(SECOND) / 1_000)
 }
 
-fn manifest_entry(record: &super::Record) -> Value {
-    json!({ "id": record.id, "date_added": stamp(record.added), "version": record.version, "media_type": STIX })
+fn quoted(out: &mut String, text: &str) {
+    out.push_str(&Value::from(text).to_string());
 }
 
-fn envelope(page: &Page, name: &str, item: impl Fn(&super::Record) -> Value) -> Value {
-    let mut body = json!({});
-    if page.more
-        && let Some(last) = page.records.last()
-    {
-        body["more"] = json!(true);
-        body["next"] = json!(query::cursor(last.added, last.sequence));
-    } else if !page.records.is_empty() {
-        body["more"] = json!(false);
+/// Stored objects are JSON that was written here: they go into a page as they are.
+fn object(out: &mut String, record: &Record) {
+    out.push_str(&record.object);
+}
+
+fn manifest_entry(out: &mut String, record: &Record) {
+    let entry =
+        json!({ "id": record.id, "date_added": stamp(record.added), "version": record.version, "media_type": STIX });
+    out.push_str(&entry.to_string());
+}
+
+/// A page: how to go on stands first, then the records, each written by `item`.
+fn envelope(page: &Page, name: &str, item: impl Fn(&mut String, &Record)) -> String {
+    let Some(last) = page.records.last() else { return "{}".to_owned() };
+    // Cursors are digits and hyphens.
+    let next = match page.more {
+        true => format!(",\"next\":\"{}\"", query::cursor(last.added, last.sequence)),
+        false => String::new(),
+    };
+    let head = format!("{{\"more\":{}{next},\"{name}\":[", page.more);
+    let bytes: usize = page.records.iter().map(|record| record.object.len() + 1).sum();
+    let mut body = String::with_capacity(head.len() + bytes + 2);
+    body.push_str(&head);
+    for (place, record) in page.records.iter().enumerate() {
+        if place > 0 {
+            body.push(',');
+        }
+        item(&mut body, record);
     }
-    if !page.records.is_empty() {
-        body[name] = page.records.iter().map(item).collect();
-    }
+    body.push_str("]}");
     body
 }
 
-fn dated(body: Value, page: &Page) -> Response {
-    let mut response = response(&body);
+fn dated(page: &Page, body: String) -> Response {
+    let mut response = written(body);
     if let (Some(first), Some(last)) = (page.records.first(), page.records.last()) {
         response.headers.push(("X-TAXII-Date-Added-First", stamp(first.added)));
         response.headers.push(("X-TAXII-Date-Added-Last", stamp(last.added)));
@@ -265,26 +290,48 @@ fn dated(body: Value, page: &Page) -> Response {
     response
 }
 
-fn status_body(status: &Status) -> Value {
-    let detail = |pushed: &super::Pushed| {
-        let mut body = json!({ "id": pushed.id, "version": pushed.version });
-        if let Some(reason) = &pushed.refused {
-            body["message"] = json!(reason);
-        }
-        body
-    };
-    let successes: Vec<Value> = status.objects.iter().filter(|o| o.refused.is_none()).map(detail).collect();
-    let failures: Vec<Value> = status.objects.iter().filter(|o| o.refused.is_some()).map(detail).collect();
-    json!({
-        "id": status.id,
-        "status": "complete",
-        "request_timestamp": stamp(status.requested),
-        "total_count": status.objects.len(),
-        "success_count": successes.len(),
-        "successes": successes,
-        "failure_count": failures.len(),
-        "failures": failures,
-        "pending_count": 0,
-        "pendings": [],
-    })
+/// One object of a status (section 4.3.1).
+#[derive(Serialize)]
+struct Detail<'s> {
+    id: &'s str,
+    version: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'s str>,
+}
+
+impl<'s> Detail<'s> {
+    fn of(pushed: &'s Pushed) -> Self {
+        Detail { id: &pushed.id, version: &pushed.version, message: pushed.refused.as_deref() }
+    }
+}
+
+#[derive(Serialize)]
+struct StatusBody<'s> {
+    id: &'s str,
+    status: &'static str,
+    request_timestamp: String,
+    total_count: usize,
+    success_count: usize,
+    successes: Vec<Detail<'s>>,
+    failure_count: usize,
+    failures: Vec<Detail<'s>>,
+    pending_count: usize,
+    pendings: [(); 0],
+}
+
+fn status_body(status: &Status) -> Result<String, StoreError> {
+    let (taken, refused): (Vec<&Pushed>, Vec<&Pushed>) =
+        status.objects.iter().partition(|pushed| pushed.refused.is_none());
+    Ok(serde_json::to_string(&StatusBody {
+        id: &status.id,
+        status: "complete",
+        request_timestamp: stamp(status.requested),
+        total_count: status.objects.len(),
+        success_count: taken.len(),
+        successes: taken.into_iter().map(Detail::of).collect(),
+        failure_count: refused.len(),
+        failures: refused.into_iter().map(Detail::of).collect(),
+        pending_count: 0,
+        pendings: [],
+    })?)
 }

@@ -7,14 +7,21 @@ use super::query::{Query, Versions};
 use super::{Collection, Page, Pushed, Reader, Record, Status, Store, StoreError};
 use crate::safe;
 use crate::stix::marking;
+use futures::TryStreamExt;
 use noroshi_model::Nanos;
 use noroshi_model::tlp::Tlp;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite as Database, SqlitePool};
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// The label of an object without one: the organisation and its clients, until its sender says otherwise.
 const UNMARKED: Tlp = Tlp::Amber;
+/// A page ends once it holds so many bytes of objects, however many were asked for.
+const PAGE_BYTES_MAX: usize = 16 << 20;
+/// Rows written by one statement: some hundred save most of the way to the database and back.
+const ROWS: usize = 128;
 
 const SCHEMA: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS taxii_collections (
@@ -26,13 +33,16 @@ const SCHEMA: [&str; 5] = [
     "CREATE INDEX IF NOT EXISTS taxii_order ON taxii_objects (collection, added, sequence)",
     "CREATE TABLE IF NOT EXISTS taxii_status (
         id TEXT PRIMARY KEY, sender TEXT NOT NULL, requested INTEGER NOT NULL, objects TEXT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS taxii_versions ON taxii_objects (collection, id, version, tlp)",
+    // The table's own index of (collection, id, version) serves; a second one doubled what a push writes.
+    "DROP INDEX IF EXISTS taxii_versions",
 ];
 
 /// Collections in a database.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     pool: SqlitePool,
+    /// One push at a time: those who wait do so in turn, where SQLite would have them try again and again.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Sqlite {
@@ -41,7 +51,7 @@ impl Sqlite {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }
-        Ok(Sqlite { pool })
+        Ok(Sqlite { pool, writing: Arc::default() })
     }
 
     /// Adds a collection; one of that id is renamed.
@@ -61,14 +71,8 @@ impl Sqlite {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<Record, StoreError> {
-    Ok(Record {
-        sequence: row.get(0),
-        added: Nanos(row.get(1)),
-        id: row.get(2),
-        version: row.get(3),
-        object: serde_json::from_str(row.get(4))?,
-    })
+fn record(row: &SqliteRow) -> Record {
+    Record { sequence: row.get(0), added: Nanos(row.get(1)), id: row.get(2), version: row.get(3), object: row.get(4) }
 }
 
 /// What is asked for, as conditions; the ceiling is always among them.
@@ -85,15 +89,16 @@ fn conditions(builder: &mut QueryBuilder<Database>, reader: &Reader, collection:
             builder.push(")");
         }
     }
-    let newest = |function: &'static str, builder: &mut QueryBuilder<Database>| {
-        builder.push(" AND version = (SELECT ").push(function);
-        builder.push("(v.version) FROM taxii_objects v WHERE v.collection = taxii_objects.collection");
-        builder.push(" AND v.id = taxii_objects.id AND v.tlp <= ").push_bind(reader.ceiling as i64).push(")");
+    // Most objects have one version: then the index alone says that there is no other.
+    let none = |beyond: &'static str, builder: &mut QueryBuilder<Database>| {
+        builder.push(" AND NOT EXISTS (SELECT 1 FROM taxii_objects v WHERE v.collection = taxii_objects.collection");
+        builder.push(" AND v.id = taxii_objects.id AND v.version ").push(beyond).push(" taxii_objects.version");
+        builder.push(" AND v.tlp <= ").push_bind(reader.ceiling as i64).push(")");
     };
     match &query.versions {
         Versions::All => {}
-        Versions::Last => newest("MAX", builder),
-        Versions::First => newest("MIN", builder),
+        Versions::Last => none(">", builder),
+        Versions::First => none("<", builder),
         Versions::At(versions) => {
             builder.push(" AND version IN (");
             let mut list = builder.separated(", ");
@@ -106,9 +111,23 @@ fn conditions(builder: &mut QueryBuilder<Database>, reader: &Reader, collection:
     if let Some(after) = query.added_after {
         builder.push(" AND added > ").push_bind(after.0);
     }
+}
+
+/// Statement that reads a page, with one row more than asked for when there are more.
+fn select(reader: &Reader, collection: &str, query: &Query) -> QueryBuilder<Database> {
+    let columns = "SELECT sequence, added, id, version, object FROM taxii_objects";
+    let mut builder = QueryBuilder::<Database>::new(columns);
+    conditions(&mut builder, reader, collection, query);
     if let Some((added, sequence)) = query.after {
-        builder.push(" AND (added, sequence) > (").push_bind(added).push(", ").push_bind(sequence).push(")");
+        // What is left of the date, then what is later: of `(added, sequence) > (?, ?)` SQLite uses the date alone and
+        // walks over everything that was added at that date and read before.
+        builder.push(" AND added = ").push_bind(added).push(" AND sequence > ").push_bind(sequence);
+        builder.push(" UNION ALL ").push(columns);
+        conditions(&mut builder, reader, collection, query);
+        builder.push(" AND added > ").push_bind(added);
     }
+    builder.push(" ORDER BY added, sequence LIMIT ").push_bind(i64::from(query.limit) + 1);
+    builder
 }
 
 impl Store for Sqlite {
@@ -125,61 +144,73 @@ impl Store for Sqlite {
     }
 
     async fn page(&self, reader: &Reader, collection: &str, query: &Query) -> Result<Page, StoreError> {
-        let mut builder =
-            QueryBuilder::<Database>::new("SELECT sequence, added, id, version, object FROM taxii_objects");
-        conditions(&mut builder, reader, collection, query);
-        builder.push(" ORDER BY added, sequence LIMIT ").push_bind(i64::from(query.limit) + 1);
-        let rows = builder.build().fetch_all(&self.pool).await?;
-        let more = rows.len() > query.limit as usize;
-        let records = rows.iter().take(query.limit as usize).map(record).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { records, more })
+        let mut builder = select(reader, collection, query);
+        let (mut page, mut bytes) = (Page::default(), 0);
+        let mut rows = builder.build().fetch(&self.pool);
+        while let Some(row) = rows.try_next().await? {
+            if page.records.len() == query.limit as usize || bytes >= PAGE_BYTES_MAX {
+                page.more = true;
+                break;
+            }
+            let record = record(&row);
+            bytes += record.object.len();
+            page.records.push(record);
+        }
+        Ok(page)
     }
 
     async fn push(
         &self,
         reader: &Reader,
         collection: &str,
-        objects: Vec<Value>,
+        objects: &[Value],
         now: Nanos,
     ) -> Result<Status, StoreError> {
-        // The protocol's dates have microseconds.
-        let added = now.0 - now.0.rem_euclid(1_000);
-        let markings = Markings::of(&objects);
-        let mut transaction = self.pool.begin().await?;
+        let markings = Markings::of(objects);
         let mut pushed = Vec::with_capacity(objects.len());
+        let mut taken = Vec::with_capacity(objects.len());
         for object in objects {
-            let result = Incoming::of(&object, &markings, now);
-            let outcome = match result {
+            pushed.push(match Incoming::of(object, &markings, now) {
                 Ok(incoming) => {
-                    sqlx::query(
-                        "INSERT INTO taxii_objects (collection, added, id, version, kind, spec_version, tlp, sender, object)
-                         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, id, version) DO NOTHING",
-                    )
-                    .bind(collection)
-                    .bind(added)
-                    .bind(&incoming.id)
-                    .bind(&incoming.version)
-                    .bind(&incoming.kind)
-                    .bind(&incoming.spec_version)
-                    .bind(incoming.tlp as i64)
-                    .bind(&reader.name)
-                    .bind(object.to_string())
-                    .execute(&mut *transaction)
-                    .await?;
-                    Pushed { id: incoming.id, version: incoming.version, refused: None }
+                    let outcome = Pushed { id: incoming.id.clone(), version: incoming.version.clone(), refused: None };
+                    // Written anew, not kept as it came: names stand once and the page that holds it is sound.
+                    taken.push((incoming, object.to_string()));
+                    outcome
                 }
                 Err((id, reason)) => Pushed { id, version: String::new(), refused: Some(reason) },
-            };
-            pushed.push(outcome);
+            });
         }
         let status = Status { id: crate::outbox::fresh_id(), requested: now, objects: pushed };
         let body: Vec<(&str, &str, Option<&str>)> =
             status.objects.iter().map(|o| (o.id.as_str(), o.version.as_str(), o.refused.as_deref())).collect();
+        let body = serde_json::to_string(&body)?;
+        let _turn = self.writing.lock().await;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        // Dates never go back, whoever waited and whatever the clock does: a reader's cursor may stand at the last one.
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(added) FROM taxii_objects WHERE collection = ?")
+            .bind(collection)
+            .fetch_one(&mut *transaction)
+            .await?;
+        // The protocol's dates have microseconds.
+        let added = last.unwrap_or(i64::MIN).max(now.0 - now.0.rem_euclid(1_000));
+        for rows in taken.chunks(ROWS) {
+            let mut builder = QueryBuilder::<Database>::new(
+                "INSERT INTO taxii_objects (collection, added, id, version, kind, spec_version, tlp, sender, object) ",
+            );
+            builder.push_values(rows, |mut row, (incoming, object)| {
+                row.push_bind(collection).push_bind(added).push_bind(&incoming.id).push_bind(&incoming.version);
+                row.push_bind(&incoming.kind).push_bind(&incoming.spec_version).push_bind(incoming.tlp as i64);
+                row.push_bind(&reader.name).push_bind(object);
+            });
+            builder.push(" ON CONFLICT (collection, id, version) DO NOTHING");
+            // Only the statement for a full number of rows is worth keeping.
+            builder.build().persistent(rows.len() == ROWS).execute(&mut *transaction).await?;
+        }
         sqlx::query("INSERT INTO taxii_status (id, sender, requested, objects) VALUES (?, ?, ?, ?)")
             .bind(&status.id)
             .bind(&reader.name)
             .bind(now.0)
-            .bind(serde_json::to_string(&body)?)
+            .bind(body)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;

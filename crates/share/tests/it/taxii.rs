@@ -217,6 +217,52 @@ async fn wrong_requests_are_told_why() {
     }
 }
 
+#[tokio::test]
+async fn objects_come_back_as_they_were_whatever_they_hold() {
+    let store = store().await;
+    let ask = Ask { store: &store, reader: reader(Tlp::Amber, true), now: scene::at(0) };
+    let mut odd = indicator(1, V1, Tlp::Green);
+    odd["name"] = json!("\"],\"more\":false}\\ \u{2028} \u{0} ]}</script> \u{202e}");
+    odd["x_deep"] = json!([[[{ "a": [1, -1, 0.5, u64::MAX, null, true] }]]]);
+    let mut kind = indicator(2, V1, Tlp::Green);
+    (kind["type"], kind["id"]) = (json!("x\"],"), json!("x\"],--00000000-0000-4000-8000-000000000002"));
+    let status = ask.push(&[odd.clone(), kind.clone()]).await;
+    assert_eq!(status["successes"][1], json!({ "id": kind["id"], "version": V1 }));
+    assert_eq!(ask.get(OBJECTS).await.1, json!({ "more": false, "objects": [odd, kind] }));
+    let (_, manifest) = ask.get("/noroshi/collections/findings/manifest/").await;
+    assert_eq!(manifest["objects"][1]["id"], kind["id"]);
+    // Of a name that stands twice, readers might take either: one is kept, the one whose label was read.
+    let id = "indicator--00000000-0000-4000-8000-000000000003";
+    let [free, red] = [Tlp::Clear, Tlp::Red].map(|tlp| json!(marking::references(tlp, Markings::V2)));
+    let twice = format!(
+        "{{\"objects\":[{{\"type\":\"indicator\",\"id\":\"{id}\",\"object_marking_refs\":{red},\"object_marking_refs\":{free}}}]}}"
+    );
+    assert_eq!(ask.send("POST", OBJECTS, twice.as_bytes()).await.status, 202);
+    let page = ask.send("GET", &format!("{OBJECTS}{id}/"), b"").await;
+    assert_eq!(String::from_utf8(page.body).unwrap().matches("object_marking_refs").count(), 1);
+    // What cannot be read everywhere is not taken in.
+    for body in ["{\"objects\":[\"\\ud800\"]}".to_owned(), format!("{{\"objects\":[{}", "[".repeat(200))] {
+        assert_eq!(ask.send("POST", OBJECTS, body.as_bytes()).await.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn large_objects_make_pages_shorter() {
+    let store = store().await;
+    let ask = Ask { store: &store, reader: reader(Tlp::Amber, true), now: scene::at(0) };
+    let large = |number| {
+        let mut object = indicator(number, V1, Tlp::Green);
+        object["description"] = json!("x".repeat(9 << 20));
+        object
+    };
+    ask.push(&[large(1), large(2), large(3)]).await;
+    let (_, first) = ask.get(OBJECTS).await;
+    assert_eq!((first["objects"].as_array().unwrap().len(), &first["more"]), (2, &json!(true)));
+    let (_, rest) = ask.get(&format!("{OBJECTS}?next={}", first["next"].as_str().unwrap())).await;
+    assert_eq!((rest["objects"].as_array().unwrap().len(), &rest["more"]), (1, &json!(false)));
+    assert_eq!(rest["objects"][0]["id"], "indicator--00000000-0000-4000-8000-000000000003");
+}
+
 /// Serves the store over plain HTTP to the client of OASIS.
 async fn serve(listener: TcpListener, store: Sqlite, base: String) {
     while let Ok((stream, _)) = listener.accept().await {
