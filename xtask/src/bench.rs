@@ -19,6 +19,7 @@ usage: cargo xtask bench [--packets N] [--seed N] [--runs N] [--keep DIR]
        cargo xtask bench warning [--trials N] [--load N] [--debug]
        cargo xtask bench portal [--viewers N] [--queries N] [--seconds N] [--rate N] [--built PROGRAM]
        cargo xtask bench lake [--packets N] [--seed N] [--runs N] [--keep DIR]
+       cargo xtask bench taxii [--objects N] [--clients N] [--debug]
        cargo xtask bench fleet [--sensors N] [--debug]
        cargo xtask bench lures [--programs DIR] [--cowrie COMMAND --cowrie-at ADDR:PORT]
 
@@ -31,6 +32,10 @@ warning       how long a warning takes: from the request at a lure that makes an
               server (aiosmtpd, in NOROSHI_PYTHON) and a web server have accepted it, with hub and sensors as processes
 --trials N    attacks, each on another member; default 100, at most 250
 --load N      packets per second that another sensor sends meanwhile; default 50000
+taxii         indicators per second that a whole hub takes (synced before it says so) and gives over TAXII, by size of POST and
+              page, a token checked with each; with the processor time of hub and clients apart, and what was read compared
+--objects N   indicators pushed for each of three sizes; default 50000
+--clients N   connections at once; default 2
 fleet         packets per second that one sensor replays into the hub's journal; how long a change of policy takes to be in
               force on many sensors, and how long they take to come back after the hub was killed
 --sensors N   simulated sensors of the crowd; default 1000
@@ -78,7 +83,12 @@ struct Contender {
 
 /// Runs one test of the program, in release unless told otherwise.
 fn test(args: &[String], name: &str) -> Command {
-    let mut words = vec!["test", "--locked", "-p", "noroshi-cli", "--test", "it"];
+    test_of(args, "noroshi-cli", name)
+}
+
+/// Runs one test of a crate, in release unless told otherwise.
+fn test_of(args: &[String], package: &str, name: &str) -> Command {
+    let mut words = vec!["test", "--locked", "-p", package, "--test", "it"];
     if !args.iter().any(|arg| arg == "--debug") {
         words.push("--release");
     }
@@ -102,6 +112,17 @@ fn warning(args: &[String]) -> Outcome {
         }
     }
     step("warning", &mut command)
+}
+
+/// The TAXII server is measured by a test that is left out of all others.
+fn taxii(args: &[String]) -> Outcome {
+    let mut command = test_of(args, "noroshi-hub", "taxii::throughput");
+    for (name, variable) in [("--objects", "NOROSHI_TAXII_OBJECTS"), ("--clients", "NOROSHI_TAXII_CLIENTS")] {
+        if let Some(text) = option(args, name) {
+            command.env(variable, text);
+        }
+    }
+    step("TAXII", &mut command)
 }
 
 /// The portal is measured by a script of its own, which drives a browser.
@@ -128,6 +149,7 @@ pub(crate) fn run(args: &[String]) -> Outcome {
     match args.first().map(String::as_str) {
         Some("portal") => return portal(args),
         Some("warning") => return warning(args),
+        Some("taxii") => return taxii(args),
         Some("fleet") => return fleet(args),
         Some("lake") => return lake::run(args),
         Some("lures") => return lures::run(args),

@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A running hub with two members, and somebody who may push.
-struct House {
+pub struct House {
     lab: Lab,
-    place: String,
-    token: String,
+    pub place: String,
+    pub token: String,
     mailbox: PathBuf,
     web: WebSink,
 }
@@ -29,7 +29,7 @@ fn now() -> Nanos {
 }
 
 impl House {
-    async fn new() -> House {
+    pub async fn new() -> House {
         let mut lab = Lab::start().await;
         let web = WebSink::start();
         let (file, mailbox) = (lab.state("members.toml"), lab.state("mailbox"));

@@ -16,4 +16,5 @@ mod sinks;
 mod steering;
 mod storm;
 mod support;
+mod taxii;
 mod watch;
