@@ -4,7 +4,7 @@
 //! packages on inputs of the same kind and size: `python crates/stats/tests/interop/kernels.py` (one thread each).
 
 use nalgebra::DMatrix;
-use noroshi_stats::changefinder::{ChangeFinder, Settings};
+use noroshi_stats::changefinder::{Bank, Settings};
 use noroshi_stats::{glasso, nmf, pelt, smooth};
 
 /// Ports and minutes of a day.
@@ -15,13 +15,20 @@ fn main() {
     let mut random = Random(7);
     let counts: Vec<u16> = (0..PORTS * MINUTES).map(|_| (random.next() & 31) as u16).collect();
     report("changefinder, order 2, 65,536 ports x 1,440 minutes", counts.len() as f64, || {
-        counts.chunks_exact(MINUTES).map(day_score).sum()
+        let value = |port: usize, minute: usize| f64::from(counts[port * MINUTES + minute]);
+        Bank::new(Settings::default(), PORTS).largest(MINUTES, value).iter().sum()
     });
-    let mut detectors = vec![ChangeFinder::new(Settings::default()); PORTS];
-    for minute in 0..60 {
-        one_minute(&mut detectors, &counts, minute);
-    }
-    report("changefinder, one new minute of all ports", PORTS as f64, || one_minute(&mut detectors, &counts, 60));
+    let mut bank = Bank::new(Settings::default(), PORTS);
+    let (mut newest, mut scores) = (vec![0.0; PORTS], vec![0.0; PORTS]);
+    let mut minute = |at: usize| {
+        newest.iter_mut().zip(counts.chunks_exact(MINUTES)).for_each(|(value, day)| *value = f64::from(day[at]));
+        bank.update(&newest, &mut scores);
+        scores.iter().filter(|score| !score.is_nan()).sum::<f64>()
+    };
+    (0..60).for_each(|at| {
+        minute(at);
+    });
+    report("changefinder, a hundred new minutes of all ports", 100.0, || (60..160).map(&mut minute).sum());
     let series: Vec<f64> =
         (0..200 * MINUTES).map(|i| ((random.next() & 15) + if i % MINUTES > 700 { 8 } else { 0 }) as f64).collect();
     report("pelt, Poisson cost, 200 x 1,440", 200.0, || {
@@ -55,16 +62,6 @@ fn walk(random: &mut Random) -> Vec<f64> {
             level + 20.0 * (random.uniform() - 0.5)
         })
         .collect()
-}
-
-fn day_score(day: &[u16]) -> f64 {
-    let mut detector = ChangeFinder::new(Settings::default());
-    day.iter().filter_map(|count| detector.update(f64::from(*count))).fold(0.0, f64::max)
-}
-
-fn one_minute(detectors: &mut [ChangeFinder], counts: &[u16], minute: usize) -> f64 {
-    let newest = counts.chunks_exact(MINUTES).map(|day| f64::from(day[minute]));
-    detectors.iter_mut().zip(newest).filter_map(|(detector, count)| detector.update(count)).sum()
 }
 
 /// Covariance of variables that follow a few common factors, as scanners of one botnet do.

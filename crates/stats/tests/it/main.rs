@@ -7,7 +7,7 @@ mod holes;
 mod structure;
 
 use noroshi_stats::baseline::{Baseline, quantile};
-use noroshi_stats::changefinder::{ChangeFinder, Settings};
+use noroshi_stats::changefinder::{Bank, ChangeFinder, Settings};
 use noroshi_stats::tail::{CountModel, benjamini_hochberg};
 use noroshi_stats::{conformal, ensemble, naive, regression, score, smooth};
 
@@ -37,6 +37,39 @@ fn changefinder_as_published() {
     ] {
         close(scores[index].unwrap(), theirs, 1e-9);
     }
+}
+
+/// Series with holes of their own, more than a block and not a whole number of blocks.
+#[test]
+fn a_bank_scores_as_single_detectors() {
+    let value = |series: usize, at: usize| match (series * 7 + at * 13) % 31 {
+        0 if series.is_multiple_of(3) => f64::NAN,
+        1 if series == 5 => f64::INFINITY,
+        part => (part * (1 + series % 4)) as f64 + if at >= 40 { 30.0 } else { 0.0 },
+    };
+    for settings in [
+        Settings::default(),
+        Settings { order: 1, discount: 0.05, first_window: 3, second_window: 1 },
+        Settings { order: 5, discount: 0.02, first_window: 1, second_window: 4 },
+    ] {
+        let mut bank = Bank::new(settings, 37);
+        let mut single = vec![ChangeFinder::new(settings); 37];
+        let mut most = vec![0.0_f64; 37];
+        for at in 0..90 {
+            let values: Vec<f64> = (0..37).map(|series| value(series, at)).collect();
+            let mut scores = vec![0.0; 37];
+            bank.update(&values, &mut scores);
+            for (series, detector) in single.iter_mut().enumerate() {
+                let expected = detector.update(values[series]);
+                assert_eq!(Some(scores[series]).filter(|score| !score.is_nan()), expected, "series {series} at {at}");
+                most[series] = most[series].max(expected.unwrap_or(0.0));
+            }
+        }
+        assert_eq!(Bank::new(settings, 37).largest(90, value), most);
+    }
+    let mut none = [7.0; 2];
+    Bank::new(Settings::default(), 0).update(&[1.0, 2.0], &mut none);
+    assert_eq!(none, [7.0; 2]);
 }
 
 #[test]
