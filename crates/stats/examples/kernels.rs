@@ -5,6 +5,7 @@
 
 use nalgebra::DMatrix;
 use noroshi_stats::changefinder::{Bank, Settings};
+use noroshi_stats::skipgram::{Embedding, Settings as Skipgram};
 use noroshi_stats::{glasso, nmf, pelt, smooth};
 
 /// Ports and minutes of a day.
@@ -41,6 +42,14 @@ fn main() {
     let table = DMatrix::from_fn(1_000, MINUTES, |_, _| (random.next() & 15) as f64);
     report("nmf, 1,000 x 1,440, rank 30, 200 updates", 1.0, || {
         nmf::factorise(&table, 30, 200, 0.0).map_or(0.0, |factors| factors.error)
+    });
+    let senders = Skipgram { epochs: 2, ..Skipgram::default() };
+    let hours: Vec<Vec<u32>> =
+        (0..240).map(|_| (0..1_000).map(|_| (random.next() % 20_000) as u32).collect()).collect();
+    report("skip-gram, 240,000 words of 20,000, two passes", 480_000.0, || {
+        let mut embedding = Embedding::new(senders);
+        embedding.train(&hours);
+        embedding.vectors().iter().map(|value| f64::from(value.abs())).sum()
     });
     let walks: Vec<Vec<f64>> = (0..ETS_SERIES).map(|_| walk(&mut random)).collect();
     report("ets, 60 series of 300, one step, result: mean absolute error", ETS_SERIES as f64, || {
