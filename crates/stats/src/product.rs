@@ -243,15 +243,21 @@ mod x86 {
 
     /// Whether the processor can.
     pub(super) fn times(panels: &Panels, factor: &Rows, out: &mut Rows) -> bool {
-        if wide::has_512() {
-            // SAFETY: the processor has the features of the function.
-            unsafe { times_512(panels, factor, out) };
-        } else if wide::has_256() {
-            // SAFETY: as above.
-            unsafe { times_256(panels, factor, out) };
-        } else {
+        if !wide::has_512() {
+            return narrow_times(panels, factor, out);
+        }
+        // SAFETY: the processor has the features of the function.
+        unsafe { times_512(panels, factor, out) };
+        true
+    }
+
+    /// As [`times`], with the smaller registers.
+    pub(super) fn narrow_times(panels: &Panels, factor: &Rows, out: &mut Rows) -> bool {
+        if !wide::has_256() {
             return false;
         }
+        // SAFETY: as above.
+        unsafe { times_256(panels, factor, out) };
         true
     }
 }
@@ -325,6 +331,13 @@ mod tests {
             out.clear(lines, factor.width);
             rows.tiles(&factor, &mut out, tile);
             assert_eq!(out.matrix(columns), &left * &right);
+            #[cfg(target_arch = "x86_64")]
+            {
+                out.clear(lines, factor.width);
+                if x86::narrow_times(&rows, &factor, &mut out) {
+                    assert_eq!(out.matrix(columns), &left * &right);
+                }
+            }
             let gram = DMatrix::from_row_slice(factor.width, factor.width, &factor.gram());
             assert_eq!(gram.view((0, 0), (columns, columns)), right.tr_mul(&right));
         }
