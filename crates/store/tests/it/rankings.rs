@@ -25,7 +25,10 @@ fn packets(day: i64, sensor: usize, part: u64) -> Vec<Packet> {
         rows.push(row);
     };
     for n in 0..3_000u32 {
-        push(Addr::v4(0x0a00_0000 | (n * 7 + day as u32 * 11 + part as u32) << 8 | n % 256), 1_000 + (n % 900) as u16);
+        push(
+            Addr::v4(0x0a00_0000 | (n * 7 + day as u32 * 11 + part as u32) << 8 | (n % 256)),
+            1_000 + (n % 900) as u16,
+        );
     }
     for heavy in 0..30u32 {
         let times = (heavy * heavy + heavy * (day as u32 + 3 * sensor as u32)) % 97 * (1 + heavy / 7);
@@ -34,7 +37,7 @@ fn packets(day: i64, sensor: usize, part: u64) -> Vec<Packet> {
         for n in 0..if silent { 0 } else { times } {
             let src = match heavy % 6 {
                 3 => Addr(0x2001_0db8 << 96 | u128::from(heavy) << 80 | u128::from(n % 5)),
-                _ => Addr::v4(0xc633_0000 | heavy << 8 | n % 3),
+                _ => Addr::v4(0xc633_0000 | heavy << 8 | (n % 3)),
             };
             push(src, 20 + (heavy % 9) as u16);
         }
