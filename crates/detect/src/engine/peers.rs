@@ -14,6 +14,9 @@ use noroshi_model::Addr;
 const CALLS_MAX: u64 = 64;
 /// An incidental run is at most one part in so many of what its source sends.
 const INCIDENTAL_PARTS_MIN: u64 = 4;
+/// A source with which at least this share of its destinations talk is an ordinary host. Of the relays and peers that a
+/// voice call or a swarm tries, most are gone.
+const TALK_SHARE_MIN: f64 = 0.25;
 /// Destinations of a source past which it is no ordinary host, whoever answers it.
 const PEERS_MAX: u64 = 10_000;
 
@@ -45,20 +48,20 @@ impl<'a> TalkShares<'a> {
         TalkShares { engine, known: HashMap::default() }
     }
 
-    /// Whether a run is a few unanswered calls of a host that talks with most of those whom it calls: a game that looks for
-    /// a server, a voice call whose relays come and go.
+    /// Whether a run is a few unanswered calls of a host that talks with others: a game that looks for a server, a
+    /// voice call whose relays come and go.
     pub(super) fn incidental(&mut self, run: &Closed) -> bool {
         if run.kind != ProbeType::Udp || run.destinations >= CALLS_MAX {
             return false;
         }
         let source = self.engine.source(run.source).filter(|of| run.packets * INCIDENTAL_PARTS_MIN <= of.packets);
-        source.is_some_and(|source| self.of(source) > 0.5)
+        source.is_some_and(|source| self.of(source) >= TALK_SHARE_MIN)
     }
 
     /// Whether a source that called many ports of many addresses takes part in a swarm, each of whose peers listens on a
     /// port of its own: some of them talk.
     pub(super) fn in_a_swarm(&mut self, source: &Source) -> bool {
-        source.destinations.len() < CALLS_MAX && self.of(source) >= 0.25
+        source.destinations.len() < CALLS_MAX && self.of(source) >= TALK_SHARE_MIN
     }
 
     /// Zero in a darknet, where nobody was ever spoken to; for a source of more destinations than swarms have; and for IPv6,
