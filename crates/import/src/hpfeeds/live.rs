@@ -88,14 +88,21 @@ fn enter(feed: &Feed, secret: &str, channels: &[&str]) -> io::Result<(TcpStream,
     let (mut decoder, mut frames, mut buffer) = (Decoder::default(), Vec::new(), [0; 4_096]);
     let begun = Instant::now();
     while !client.ready {
+        // Whether it is silent or comes byte by byte.
+        if begun.elapsed() >= PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the broker does not greet"));
+        }
         let length = match stream.read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => length,
-            Err(error) if nothing_yet(&error) && begun.elapsed() < PATIENCE => continue,
+            Err(error) if nothing_yet(&error) => continue,
             Err(error) => return Err(error),
         };
         decoder.feed(&buffer[..length]);
         while let Some(frame) = decoder.next_frame().map_err(broken)? {
+            if !matches!(frame, Frame::Info { .. } | Frame::Error(_)) {
+                return Err(broken("the broker speaks before it knows who listens"));
+            }
             for step in client.feed(&frame.encode()).map_err(broken)? {
                 match step {
                     ClientStep::Send(bytes) => stream.write_all(&bytes)?,
@@ -307,6 +314,25 @@ mod tests {
         ] {
             assert!(wrong.parse::<Feed>().is_err(), "{wrong}");
         }
+    }
+
+    /// What a client says of a broker that sends these bytes and then is silent.
+    fn entered(says: Vec<u8>) -> io::Error {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        let broker = std::thread::spawn(move || listener.accept().unwrap().0.write_all(&says));
+        let feed: Feed = format!("hpfeeds://a@{place}/c").parse().unwrap();
+        let error = enter(&feed, "s", &["c"]).err().expect("no broker does that");
+        broker.join().unwrap().unwrap();
+        error
+    }
+
+    #[test]
+    fn a_broker_that_talks_before_it_greets_is_left() {
+        let (ident, channel, payload) = (b"x".to_vec(), b"c".to_vec(), vec![0; 1_000]);
+        let flood = Frame::Publish { ident, channel, payload }.encode();
+        assert!(entered(flood).to_string().contains("before it knows"));
+        assert_eq!(entered(Frame::Error(b"no".to_vec()).encode()).kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]
