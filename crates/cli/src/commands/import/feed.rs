@@ -54,8 +54,10 @@ pub fn open(path: &Path) -> Result<Reader, ImportError> {
     let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidInput, words);
     if let Some(address) = text.strip_prefix(SERVES) {
         let file = std::env::var_os(ACCOUNTS).unwrap_or_default();
-        let known = std::fs::read_to_string(&file).map_err(wrong)?;
-        let known = accounts(&known).map_err(|error| wrong(invalid(format!("{}: {error}", file.to_string_lossy()))))?;
+        let named =
+            |source| ImportError::Io { what: format!("{}, which {ACCOUNTS} names", file.to_string_lossy()), source };
+        let known = std::fs::read_to_string(&file).map_err(named)?;
+        let known = accounts(&known).map_err(|error| named(invalid(error)))?;
         let server = Server::start(address, NAME, known, Arc::default()).map_err(wrong)?;
         eprintln!("hpfeeds on {}", server.address());
         return noroshi_import::open_bytes(server, &text, Some(Format::Hpfeeds), budget);

@@ -151,7 +151,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.output.as_deref() != Some(Path::new("-")) && report.any() {
         report.print(args.format)?;
     }
-    if report.any_refused() {
+    if report.any_unknown() {
         eprintln!("noroshi: name the format with --from if you know better than the content tells");
     }
     Ok(ExitCode::from(if refused { REFUSED } else { 0 }))

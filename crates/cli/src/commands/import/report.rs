@@ -15,11 +15,22 @@ const SHOWN: usize = 10;
 /// Entries of a table given to programs.
 const LISTED: usize = 1_000;
 
+/// A file that was not read.
+struct Refused {
+    path: PathBuf,
+    reason: String,
+    /// The same in a few words.
+    short: &'static str,
+}
+
+/// What no reader knows is worth a word about formats; what cannot be opened is not.
+const UNKNOWN: &str = "no reader knows its content";
+
 /// Everything that is said at the end.
 #[derive(Default)]
 pub struct Report {
     files: Vec<(PathBuf, Format, Summary)>,
-    refused: Vec<(PathBuf, String)>,
+    refused: Vec<Refused>,
     /// All files together; its `counts` are added up in [`Report::add`].
     pub total: Summary,
     /// Dialogues put together.
@@ -32,9 +43,9 @@ impl Report {
         !self.files.is_empty() || !self.refused.is_empty()
     }
 
-    /// Whether a file was refused.
-    pub fn any_refused(&self) -> bool {
-        !self.refused.is_empty()
+    /// Whether a file was refused for its content.
+    pub fn any_unknown(&self) -> bool {
+        self.refused.iter().any(|file| file.short == UNKNOWN)
     }
 
     /// A file was read.
@@ -51,7 +62,12 @@ impl Report {
 
     /// A file was refused.
     pub fn refuse(&mut self, path: &Path, error: &ImportError) {
-        self.refused.push((path.to_owned(), error.to_string()));
+        let short = match error {
+            ImportError::Unknown { .. } => UNKNOWN,
+            ImportError::Empty { .. } => "it is empty",
+            ImportError::Io { .. } => "it cannot be opened or read",
+        };
+        self.refused.push(Refused { path: path.to_owned(), reason: error.to_string(), short });
     }
 
     /// Prints on standard output.
@@ -80,7 +96,7 @@ impl Report {
             })
             .collect();
         let refused =
-            self.refused.iter().map(|(path, reason)| json!({"path": path.to_string_lossy(), "reason": reason}));
+            self.refused.iter().map(|file| json!({"path": file.path.to_string_lossy(), "reason": file.reason}));
         let mut total = figures(&self.total);
         total.insert("dialogues".into(), self.dialogues.into());
         json!({
@@ -117,13 +133,9 @@ impl Report {
                 writeln!(out, "  {}", paint.warn("the file is larger than the budget; the rest was not read"))?;
             }
         }
-        for (path, _) in &self.refused {
-            writeln!(
-                out,
-                "{}: {}",
-                escape(&path.to_string_lossy()),
-                paint.faint("not read: no reader knows its content")
-            )?;
+        for Refused { path, short, .. } in &self.refused {
+            let said = format!("not read: {short}");
+            writeln!(out, "{}: {}", escape(&path.to_string_lossy()), paint.faint(&said))?;
         }
         if self.files.is_empty() {
             return Ok(());
